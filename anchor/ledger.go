@@ -160,8 +160,8 @@ type Info struct {
 	// that names the ledger says so.
 	OperatorsOwn bool
 
-	// MaxGrowth is the most entries one anchor may add once the log has a
-	// first head; 0 means no limit. A larger backlog goes in several steps.
+	// MaxGrowth is the most entries one anchor may add; 0 means no limit. A
+	// larger backlog goes in several steps.
 	MaxGrowth uint64
 }
 
