@@ -1,0 +1,290 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/registry/capability"
+	"github.com/writ-registry/writ/registry/did"
+)
+
+// NewAgent is the input of RequestAgent.
+type NewAgent struct {
+	Org            string // id or name; "" = the caller's
+	Sponsor        string // principal id; "" = the caller
+	Name           string
+	Purpose        string
+	Role           string
+	Domains        []string
+	Workflows      []string
+	AuthorityLevel int
+	Composition    []Component
+	JWK            json.RawMessage // the agent's public key
+	Possession     string          // agent-pop+jwt by that key, for this registry, org and name
+}
+
+// RequestAgent registers an agent: its key, proven by the key itself, its DID
+// and its accountable sponsor. The agent may do nothing until it is approved.
+func (r *Registry) RequestAgent(ctx context.Context, call Call, in NewAgent) (Outcome[Agent], error) {
+	var none Outcome[Agent]
+	if err := in.check(); err != nil {
+		return none, err
+	}
+	key, err := jose.ParseJWK(in.JWK)
+	if err != nil {
+		return none, &Error{Kind: Malformed, Field: "/jwk", Detail: err.Error(), Err: err}
+	}
+	org, err := r.FindOrg(ctx, call.Caller, in.Org)
+	if err != nil {
+		return none, err
+	}
+	if err := call.Caller.may(org.ID, RoleRegistrar); err != nil {
+		return none, err
+	}
+	if err := r.checkPossession(in, org, key); err != nil {
+		return none, err
+	}
+	a, gen, err := r.newAgent(in, org, call.Caller, key)
+	if err != nil {
+		return none, err
+	}
+	comp, err := canon.Marshal(nonNil(a.Composition))
+	if err != nil {
+		return none, err
+	}
+	return commit(ctx, r, call, false, func(tx Tx) (Agent, *EventDraft, error) {
+		sponsor, err := tx.Principal(a.Sponsor)
+		if errors.Is(err, NotFound) || err == nil && sponsor.Org != org.ID {
+			return a, nil, Invalid("/sponsor", "must be a principal of the agent's org")
+		} else if err != nil {
+			return a, nil, err
+		}
+		if err := tx.InsertAgent(a, []string{a.DID, a.WebDID}, string(gen.Entry)); err != nil {
+			if errors.Is(err, Conflict) {
+				err = &Error{Kind: Conflict, Code: "key_taken", Field: "/jwk", Detail: "another agent has this key; no two agents share one", Err: err}
+			}
+			return a, nil, err
+		}
+		return a, &EventDraft{Type: EventAgentRequested, Org: a.Org, Agent: a.ID, Body: AgentRequested{
+			DID: a.DID, WebDID: a.WebDID, DIDEntryHash: gen.EntryHash, Thumbprint: a.Thumbprint, KeyAlg: key.Alg(),
+			PossessionHash: canon.Digest([]byte(in.Possession)), Sponsor: a.Sponsor, Role: a.Role,
+			Domains: nonNil(a.Domains), Workflows: nonNil(a.Workflows), AuthorityLevel: a.AuthorityLevel,
+			Composition: canon.Digest(comp), Custodial: a.Custodial,
+		}}, nil
+	})
+}
+
+func (r *Registry) newAgent(in NewAgent, org Org, c Caller, key jose.PublicKey) (Agent, *did.Created, error) {
+	a := Agent{
+		ID: NewID(), Org: org.ID, Sponsor: in.Sponsor, Name: in.Name, Purpose: in.Purpose, Role: in.Role,
+		Domains: in.Domains, Workflows: in.Workflows, AuthorityLevel: in.AuthorityLevel, Composition: in.Composition,
+		Status: AgentRequested, JWK: key.JWK(), Thumbprint: key.Thumbprint(), Custodial: true, Created: r.now(), Updated: r.now(),
+	}
+	if a.Sponsor == "" {
+		a.Sponsor = c.ID
+	}
+	gen, err := did.Genesis(did.GenesisParams{
+		Origin: r.Origin, ID: a.ID, Key: key, Update: r.UpdateKey, Next: r.NextKey, Time: a.Created, Custodial: true,
+	})
+	if err != nil {
+		return a, nil, fmt.Errorf("make did:webvh genesis: %w", err)
+	}
+	a.DID, a.WebDID, a.KeyID = gen.DID, gen.WebDID, gen.KeyID
+	return a, gen, nil
+}
+
+func (r *Registry) checkPossession(in NewAgent, org Org, key jose.PublicKey) error {
+	pop, err := capability.ParsePossession(in.Possession)
+	if err == nil {
+		err = pop.Verify(capability.PossessionCheck{Key: key, Now: r.Now(), Origin: r.Origin, Orgs: []string{org.ID, org.Name, in.Org}, Name: in.Name})
+	}
+	if err != nil {
+		return &Error{Kind: Unauthenticated, Code: capability.Code(err), Field: "/possession", Detail: err.Error(), Err: err}
+	}
+	return nil
+}
+
+func (in NewAgent) check() error {
+	if err := first(errors.Join(
+		checkWord("/name", in.Name), checkText("/purpose", in.Purpose, maxText, false),
+		checkWords("/domains", in.Domains), checkWords("/workflows", in.Workflows),
+		checkLevel("/authority_level", in.AuthorityLevel),
+	)); err != nil {
+		return err
+	}
+	if in.Role != "" {
+		if err := checkWord("/role", in.Role); err != nil {
+			return err
+		}
+	}
+	if in.Sponsor != "" {
+		if err := checkID("/sponsor", in.Sponsor); err != nil {
+			return err
+		}
+	}
+	if len(in.JWK) == 0 {
+		return Invalid("/jwk", "is required")
+	}
+	if in.Possession == "" {
+		return Invalid("/possession", "is required: an agent-pop+jwt by the agent's key")
+	}
+	if len(in.Composition) > maxList {
+		return &Error{Kind: TooLarge, Field: "/composition", Detail: fmt.Sprintf("more than %d components", maxList)}
+	}
+	for i, c := range in.Composition {
+		if err := c.check(fmt.Sprintf("/composition/%d", i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c Component) check(at string) error {
+	if !slices.Contains([]string{"model", "runtime", "tools", "api"}, c.Kind) {
+		return Invalid(at+"/kind", "must be model, runtime, tools or api")
+	}
+	if err := checkText(at+"/name", c.Name, 256, true); err != nil {
+		return err
+	}
+	if len(c.Digest) != 64 || !isHex(c.Digest) {
+		return Invalid(at+"/digest", "must be a SHA-256 in 64 lower-case hex digits")
+	}
+	// build-signed and runtime-attested need a verifier of the statement; until
+	// there is one, nobody may claim them.
+	if c.Source != "self" && c.Source != "sponsor" {
+		return Invalid(at+"/source", "must be self or sponsor")
+	}
+	return nil
+}
+
+func isHex(s string) bool {
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// ApproveAgent lets a requested agent act within its grants.
+func (r *Registry) ApproveAgent(ctx context.Context, call Call, id string) (Outcome[Agent], error) {
+	return r.moveAgent(ctx, call, id, AgentActive, EventAgentApproved, "", AgentRequested)
+}
+
+// SuspendAgent stops an agent until it is resumed.
+func (r *Registry) SuspendAgent(ctx context.Context, call Call, id, reason string) (Outcome[Agent], error) {
+	return r.moveAgent(ctx, call, id, AgentSuspended, EventAgentSuspended, reason, AgentActive)
+}
+
+// ResumeAgent lets a suspended agent act again.
+func (r *Registry) ResumeAgent(ctx context.Context, call Call, id, reason string) (Outcome[Agent], error) {
+	return r.moveAgent(ctx, call, id, AgentActive, EventAgentResumed, reason, AgentSuspended)
+}
+
+// RevokeAgent ends an agent for good.
+func (r *Registry) RevokeAgent(ctx context.Context, call Call, id, reason string) (Outcome[Agent], error) {
+	return r.moveAgent(ctx, call, id, AgentRevoked, EventAgentRevoked, reason, AgentRequested, AgentActive, AgentSuspended)
+}
+
+// moveAgent changes an agent's status. Moving to the status it has changes
+// nothing and records nothing, so that a stop may be repeated.
+func (r *Registry) moveAgent(ctx context.Context, call Call, ref string, to AgentStatus, event, reason string, from ...AgentStatus) (Outcome[Agent], error) {
+	if err := checkReason(reason); err != nil {
+		return Outcome[Agent]{}, err
+	}
+	urgent := to == AgentRevoked || to == AgentSuspended
+	return commit(ctx, r, call, urgent, func(tx Tx) (Agent, *EventDraft, error) {
+		a, err := findAgent(tx, ref)
+		if err != nil {
+			return a, nil, err
+		}
+		if err := call.Caller.may(a.Org, RoleRegistrar); err != nil {
+			return Agent{}, nil, hide(err, "agent")
+		}
+		if a.Status == to {
+			return a, nil, nil
+		}
+		if a.Status == AgentRevoked {
+			return a, nil, Errorf(Revoked, "the agent is revoked, for good")
+		}
+		if !slices.Contains(from, a.Status) {
+			return a, nil, Errorf(Conflict, "the agent is %s", a.Status)
+		}
+		a.Status, a.Updated = to, r.now()
+		return a, &EventDraft{Type: event, Org: a.Org, Agent: a.ID, Body: AgentStatusChanged{a.DID, to, reason}},
+			errors.Join(tx.UpdateAgent(a), tx.BumpEpoch(Scope{ScopeAgent, a.ID}))
+	})
+}
+
+func checkReason(s string) error {
+	if s == "" {
+		return nil
+	}
+	return checkWord("/reason", s)
+}
+
+// hide makes a foreign thing look like an unknown one.
+func hide(err error, what string) error {
+	if errors.Is(err, NotFound) {
+		return Errorf(NotFound, "no such %s", what)
+	}
+	return err
+}
+
+// FindAgent returns an agent by id or by any of its DIDs.
+func (r *Registry) FindAgent(ctx context.Context, c Caller, ref string) (Agent, error) {
+	var a Agent
+	err := r.Store.View(ctx, func(tx Tx) (err error) { a, err = findAgent(tx, ref); return err })
+	if err == nil {
+		err = hide(c.sees(a.Org), "agent")
+	}
+	if err != nil {
+		return Agent{}, err
+	}
+	return a, nil
+}
+
+// sees lets any principal of the org, and operators, read.
+func (c Caller) sees(org string) error {
+	if c.Kind != ActorPrincipal {
+		return Errorf(Denied, "only a principal may read this")
+	}
+	return c.may(org, Roles...)
+}
+
+func findAgent(tx Tx, ref string) (Agent, error) {
+	if checkID("", ref) == nil {
+		return tx.Agent(ref)
+	}
+	if _, err := did.Parse(ref); err != nil {
+		return Agent{}, &Error{Kind: Malformed, Field: "/agent", Detail: "neither an agent id nor a DID: " + err.Error(), Err: err}
+	}
+	return tx.AgentByDID(ref)
+}
+
+// ListAgents lists the agents of an org.
+func (r *Registry) ListAgents(ctx context.Context, c Caller, orgRef string, status AgentStatus, p Page) ([]Agent, error) {
+	if status != "" && !slices.Contains([]AgentStatus{AgentRequested, AgentActive, AgentSuspended, AgentRevoked}, status) {
+		return nil, Invalid("/status", "must be requested, active, suspended or revoked")
+	}
+	return listIn(ctx, r, c, orgRef, p, func(tx Tx, org string, p Page) ([]Agent, error) {
+		return tx.ListAgents(AgentFilter{Org: org, Status: status, Page: p})
+	})
+}
+
+// DIDLog returns the did:webvh log of an agent, for anyone: JSON Lines.
+func (r *Registry) DIDLog(ctx context.Context, id string) (entries []string, err error) {
+	if err := checkID("/id", id); err != nil {
+		return nil, err
+	}
+	err = r.Store.View(ctx, func(tx Tx) (err error) { entries, err = tx.DIDLog(id); return err })
+	if err == nil && len(entries) == 0 {
+		err = Errorf(NotFound, "no such agent")
+	}
+	return entries, err
+}

@@ -1,0 +1,137 @@
+package registry
+
+// The bodies of the events, one closed schema each (docs/schemas). A new field
+// means a new version of the envelope. They hold ids, enums, times, digests
+// and commitments only.
+
+// EnvelopeVersion is the v of every artifact.
+const EnvelopeVersion = 1
+
+// Event types.
+const (
+	EventRegistryCreated    = "registry.created"
+	EventOrgCreated         = "org.created"
+	EventPrincipalCreated   = "principal.created"
+	EventPEPRegistered      = "pep.registered"
+	EventCatalogueActivated = "catalogue.activated"
+	EventAgentRequested     = "agent.requested"
+	EventAgentApproved      = "agent.approved"
+	EventAgentSuspended     = "agent.suspended"
+	EventAgentResumed       = "agent.resumed"
+	EventAgentRevoked       = "agent.revoked"
+	EventGrantIssued        = "grant.issued"
+	EventGrantRevoked       = "grant.revoked"
+	EventKillSet            = "kill.set"
+	EventKillReleased       = "kill.released"
+	EventDecision           = "decision"
+)
+
+// RegistryCreated is the first event of every log: whose it is and which keys
+// speak for it.
+type RegistryCreated struct {
+	Origin    string `json:"origin"`
+	DID       string `json:"did"`
+	TokenKey  string `json:"token_key"`  // Multikey
+	UpdateKey string `json:"update_key"` // Multikey
+	Operator  string `json:"operator"`   // principal id
+}
+
+// OrgCreated: a tenant exists.
+type OrgCreated struct {
+	Org  string `json:"org"`
+	Name string `json:"name"`
+}
+
+// PrincipalCreated: a human may act for the org in these roles.
+type PrincipalCreated struct {
+	Principal string `json:"principal"`
+	Roles     []Role `json:"roles"`
+}
+
+// PEPRegistered: an enforcement point guards these resource servers.
+type PEPRegistered struct {
+	PEP         string   `json:"pep"`
+	Resources   []string `json:"resources"`
+	ContextKeys []string `json:"context_keys"`
+}
+
+// CatalogueActivated: the org's actions are now those of this digest.
+type CatalogueActivated struct {
+	Digest  string `json:"digest"`
+	Actions int    `json:"actions"`
+}
+
+// AgentRequested: an agent with this key asks to be registered.
+type AgentRequested struct {
+	DID            string   `json:"did"`
+	WebDID         string   `json:"web_did"`
+	DIDEntryHash   string   `json:"did_entry_hash"` // did:webvh entry hash
+	Thumbprint     string   `json:"thumbprint"`
+	KeyAlg         string   `json:"key_alg"`
+	PossessionHash string   `json:"possession_hash"` // of the agent-pop+jwt
+	Sponsor        string   `json:"sponsor"`
+	Role           string   `json:"role"`
+	Domains        []string `json:"domains"`
+	Workflows      []string `json:"workflows"`
+	AuthorityLevel int      `json:"authority_level"`
+	Composition    string   `json:"composition"` // digest of the JCS form of the components
+	Custodial      bool     `json:"custodial"`
+}
+
+// AgentStatusChanged is the body of approved, suspended, resumed and revoked.
+type AgentStatusChanged struct {
+	DID    string      `json:"did"`
+	Status AgentStatus `json:"status"`
+	Reason string      `json:"reason"` // machine name, "" for approval
+}
+
+// GrantIssued: the agent holds a grant.
+type GrantIssued struct {
+	Grant          string   `json:"grant"`
+	DID            string   `json:"did"`
+	TokenHash      string   `json:"token_hash"`
+	Capabilities   string   `json:"capabilities"` // digest of the canonical text
+	Audience       []string `json:"audience"`
+	Domain         string   `json:"domain"`
+	Workflow       string   `json:"workflow"`
+	AuthorityLevel int      `json:"authority_level"`
+	NotBefore      string   `json:"not_before"`
+	Expires        string   `json:"expires"`
+}
+
+// GrantEnded: the grant is revoked.
+type GrantEnded struct {
+	Grant  string `json:"grant"`
+	DID    string `json:"did"`
+	Reason string `json:"reason"`
+}
+
+// KillChanged is the body of kill.set and kill.released.
+type KillChanged struct {
+	Scope  string `json:"scope"` // global | org:ID | agent:ID | grant:ID
+	Epoch  int64  `json:"epoch"` // after the change
+	Reason string `json:"reason"`
+}
+
+// DecisionMade is the body of a decision event.
+type DecisionMade struct {
+	Decision        string            `json:"decision"` // UUIDv7
+	DID             string            `json:"did"`
+	Grant           string            `json:"grant"`      // "" where none was found
+	TokenHash       string            `json:"token_hash"` // "" where none was shown
+	ProofHash       string            `json:"proof_hash"` // SHA-256 of the compact action proof
+	Audience        string            `json:"audience"`
+	PEP             string            `json:"pep"`    // "" for a direct call
+	Action          string            `json:"action"` // verb:type
+	Verdict         string            `json:"verdict"`
+	Reasons         []string          `json:"reasons"`
+	QualifiedBy     []string          `json:"qualified_by"`
+	PolicyDigest    string            `json:"policy_digest"`
+	CatalogueDigest string            `json:"catalogue_digest"`
+	Epochs          map[string]int64  `json:"epochs"`      // global, org, agent, grant
+	Commitments     map[string]string `json:"commitments"` // payload, resource, proof, token
+	Folds           bool              `json:"folds"`       // repeats of this denial are counted, not logged
+}
+
+// TimeFormat is how artifacts write a time: RFC 3339, UTC, milliseconds.
+const TimeFormat = "2006-01-02T15:04:05.000Z"

@@ -1,0 +1,206 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/registry/capability"
+)
+
+// Lifetimes of grants.
+const (
+	DefaultGrantLife = 24 * time.Hour
+	MaxGrantLife     = 366 * 24 * time.Hour
+)
+
+// NewGrant is the input of IssueGrant.
+type NewGrant struct {
+	Agent          string   // id or DID
+	Capabilities   string   // "read:invoices; execute:none"
+	Audience       []string // resource server ids; none = the registry's origin
+	Domain         string
+	Workflow       string
+	AuthorityLevel *int      // nil = the agent's
+	NotBefore      time.Time // zero = now
+	Expires        time.Time // zero = 24 hours after NotBefore
+}
+
+// IssueGrant gives an active agent capabilities, within what it is approved
+// for, and returns the grant with its token.
+func (r *Registry) IssueGrant(ctx context.Context, call Call, in NewGrant) (Outcome[Grant], error) {
+	var none Outcome[Grant]
+	caps, err := capability.Parse(in.Capabilities)
+	if err != nil {
+		return none, &Error{Kind: Malformed, Field: "/capabilities", Detail: err.Error(), Err: err}
+	}
+	g, err := r.newGrant(in)
+	if err != nil {
+		return none, err
+	}
+	g.Capabilities = caps.String()
+	return commit(ctx, r, call, false, func(tx Tx) (Grant, *EventDraft, error) {
+		g := g // the closure may run twice
+		a, err := findAgent(tx, in.Agent)
+		if err != nil {
+			return g, nil, err
+		}
+		if err := call.Caller.may(a.Org, RoleRegistrar); err != nil {
+			return g, nil, hide(err, "agent")
+		}
+		if err := g.fit(a, in.AuthorityLevel); err != nil {
+			return g, nil, err
+		}
+		if g.StatusIndex, err = tx.NextCounter("status_list"); err != nil {
+			return g, nil, err
+		}
+		epoch, err := tx.Epoch(Scope{ScopeOrg, a.Org})
+		if err != nil {
+			return g, nil, err
+		}
+		if err := r.signGrant(&g, a, caps, epoch); err != nil {
+			return g, nil, err
+		}
+		return g, &EventDraft{Type: EventGrantIssued, Org: g.Org, Agent: g.Agent, Body: GrantIssued{
+			Grant: g.ID, DID: a.DID, TokenHash: g.TokenHash, Capabilities: canon.Digest([]byte(g.Capabilities)),
+			Audience: g.Audience, Domain: g.Domain, Workflow: g.Workflow, AuthorityLevel: g.AuthorityLevel,
+			NotBefore: g.NotBefore.Format(TimeFormat), Expires: g.Expires.Format(TimeFormat),
+		}}, tx.InsertGrant(g)
+	})
+}
+
+func (r *Registry) newGrant(in NewGrant) (Grant, error) {
+	g := Grant{
+		ID: NewID(), Audience: in.Audience, Domain: in.Domain, Workflow: in.Workflow,
+		NotBefore: in.NotBefore.UTC().Truncate(time.Second), Expires: in.Expires.UTC().Truncate(time.Second), Status: GrantActive, Created: r.now(),
+	}
+	if len(g.Audience) == 0 {
+		g.Audience = []string{r.Origin}
+	}
+	if err := checkResources("/audience", g.Audience); err != nil {
+		return g, err
+	}
+	if in.NotBefore.IsZero() {
+		g.NotBefore = g.Created.Truncate(time.Second)
+	}
+	if in.Expires.IsZero() {
+		g.Expires = g.NotBefore.Add(DefaultGrantLife)
+	}
+	if life := g.Expires.Sub(g.NotBefore); life <= 0 || life > MaxGrantLife {
+		return g, Invalid("/expires", "must be after not_before, by 366 days at most")
+	}
+	if !g.Expires.After(g.Created) {
+		return g, Invalid("/expires", "is in the past")
+	}
+	for field, s := range map[string]string{"/domain": g.Domain, "/workflow": g.Workflow} {
+		if s != "" {
+			if err := checkWord(field, s); err != nil {
+				return g, err
+			}
+		}
+	}
+	if in.AuthorityLevel != nil {
+		return g, checkLevel("/authority_level", *in.AuthorityLevel)
+	}
+	return g, nil
+}
+
+// fit refuses a grant that is wider than what the agent is approved for.
+func (g *Grant) fit(a Agent, level *int) error {
+	g.Org, g.Agent, g.AuthorityLevel = a.Org, a.ID, a.AuthorityLevel
+	if level != nil {
+		g.AuthorityLevel = *level
+	}
+	switch {
+	case a.Status == AgentRevoked:
+		return Errorf(Revoked, "the agent is revoked, for good")
+	case a.Status != AgentActive:
+		return Errorf(Conflict, "the agent is %s; only an active agent gets grants", a.Status)
+	case g.AuthorityLevel > a.AuthorityLevel:
+		return Invalid("/authority_level", "is above the agent's, which is %d", a.AuthorityLevel)
+	case g.Domain != "" && len(a.Domains) > 0 && !slices.Contains(a.Domains, g.Domain):
+		return Invalid("/domain", "the agent is not approved for it")
+	case g.Workflow != "" && len(a.Workflows) > 0 && !slices.Contains(a.Workflows, g.Workflow):
+		return Invalid("/workflow", "the agent is not approved for it")
+	}
+	return nil
+}
+
+func (r *Registry) signGrant(g *Grant, a Agent, caps capability.Set, epoch uint64) error {
+	token, err := capability.IssueGrant(r.TokenKey, r.TokenKeyID(), capability.GrantClaims{
+		Iss: r.DID, Aud: g.Audience, Sub: a.DID, ClientID: a.DID,
+		Iat: g.Created.Unix(), Nbf: g.NotBefore.Unix(), Exp: g.Expires.Unix(), Jti: g.ID,
+		Cnf: capability.Confirmation{JWK: a.JWK}, Scope: caps.Scope(), AuthorizationDetails: caps.Details(),
+		Status: capability.Status{StatusList: capability.StatusRef{Idx: g.StatusIndex, URI: r.Origin + "/status/1"}},
+		Act:    capability.Actor{Sub: a.Sponsor}, PolicyEpoch: int64(epoch),
+		Org: g.Org, Domain: g.Domain, Workflow: g.Workflow, AuthorityLevel: g.AuthorityLevel,
+	})
+	if err != nil {
+		return fmt.Errorf("sign grant token: %w", err)
+	}
+	g.Token, g.TokenHash = token, canon.Digest([]byte(token))
+	return nil
+}
+
+// RevokeGrant ends a grant for good. Repeating it changes nothing.
+func (r *Registry) RevokeGrant(ctx context.Context, call Call, id, reason string) (Outcome[Grant], error) {
+	if err := errors.Join(checkID("/id", id), checkReason(reason)); err != nil {
+		return Outcome[Grant]{}, first(err)
+	}
+	return commit(ctx, r, call, true, func(tx Tx) (Grant, *EventDraft, error) {
+		g, err := tx.Grant(id)
+		if err != nil {
+			return g, nil, err
+		}
+		if err := call.Caller.may(g.Org, RoleRegistrar); err != nil {
+			return Grant{}, nil, hide(err, "grant")
+		}
+		if g.Status == GrantRevoked {
+			return g, nil, nil
+		}
+		a, err := tx.Agent(g.Agent)
+		if err != nil {
+			return g, nil, err
+		}
+		g.Status = GrantRevoked
+		return g, &EventDraft{Type: EventGrantRevoked, Org: g.Org, Agent: g.Agent, Body: GrantEnded{g.ID, a.DID, reason}},
+			errors.Join(tx.UpdateGrant(g), tx.BumpEpoch(Scope{ScopeGrant, g.ID}))
+	})
+}
+
+// FindGrant returns a grant.
+func (r *Registry) FindGrant(ctx context.Context, c Caller, id string) (Grant, error) {
+	if err := checkID("/id", id); err != nil {
+		return Grant{}, err
+	}
+	var g Grant
+	err := r.Store.View(ctx, func(tx Tx) (err error) { g, err = tx.Grant(id); return err })
+	if err == nil {
+		err = hide(c.sees(g.Org), "grant")
+	}
+	if err != nil {
+		return Grant{}, err
+	}
+	return g, nil
+}
+
+// ListGrants lists the grants of an org, or of one of its agents (id or DID).
+func (r *Registry) ListGrants(ctx context.Context, c Caller, orgRef, agentRef string, status GrantStatus, p Page) ([]Grant, error) {
+	if status != "" && status != GrantActive && status != GrantRevoked {
+		return nil, Invalid("/status", "must be active or revoked")
+	}
+	return listIn(ctx, r, c, orgRef, p, func(tx Tx, org string, p Page) ([]Grant, error) {
+		f := GrantFilter{Org: org, Status: status, Page: p}
+		if agentRef != "" {
+			a, err := findAgent(tx, agentRef)
+			if err != nil {
+				return nil, err
+			}
+			f.Agent = a.ID
+		}
+		return tx.ListGrants(f)
+	})
+}

@@ -1,0 +1,310 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/registry/capability"
+)
+
+// HouseOrg is the name of the org that a first start creates: the operator's.
+const HouseOrg = "operator"
+
+// Bootstrap prepares an empty registry: the operator's org, its first
+// principal with the role operator, and the event that opens the log. It
+// returns the operator's credential. Conflict: it was done before.
+func (r *Registry) Bootstrap(ctx context.Context) (Outcome[Principal], error) {
+	org := Org{ID: NewID(), Name: HouseOrg, DisplayName: "Registry operator", Created: r.now()}
+	p := Principal{ID: NewID(), Org: org.ID, DisplayName: "First operator", Roles: []Role{RoleOperator}, Created: r.now()}
+	secret, hash := newSecret(ActorPrincipal)
+	call := Call{Caller: Caller{Actor: Actor{Kind: ActorRegistry, ID: org.ID}}, Trace: strings.Repeat("0", 32)}
+	out, err := commit(ctx, r, call, false, func(tx Tx) (Principal, *EventDraft, error) {
+		if err := errors.Join(tx.InsertOrg(org), tx.InsertPrincipal(p), tx.InsertCredential(hash, Actor{ActorPrincipal, p.ID})); err != nil {
+			return p, nil, err
+		}
+		return p, &EventDraft{Type: EventRegistryCreated, Org: org.ID, Body: RegistryCreated{
+			Origin: r.Origin, DID: r.DID, TokenKey: r.TokenKey.Public().Multikey(),
+			UpdateKey: r.UpdateKey.Public().Multikey(), Operator: p.ID,
+		}}, nil
+	})
+	out.Secret = secret
+	return out, err
+}
+
+// NewOrg is the input of CreateOrg.
+type NewOrg struct {
+	Name        string
+	DisplayName string
+}
+
+// CreateOrg adds a tenant. Only an operator may.
+func (r *Registry) CreateOrg(ctx context.Context, call Call, in NewOrg) (Outcome[Org], error) {
+	if !call.Caller.Operator() {
+		return Outcome[Org]{}, Errorf(Denied, "only an operator creates orgs")
+	}
+	if err := errors.Join(checkWord("/name", in.Name), checkText("/display_name", in.DisplayName, maxText, false)); err != nil {
+		return Outcome[Org]{}, first(err)
+	}
+	org := Org{ID: NewID(), Name: in.Name, DisplayName: in.DisplayName, Created: r.now()}
+	return commit(ctx, r, call, false, func(tx Tx) (Org, *EventDraft, error) {
+		return org, &EventDraft{Type: EventOrgCreated, Org: org.ID, Body: OrgCreated{org.ID, org.Name}}, tx.InsertOrg(org)
+	})
+}
+
+// FindOrg returns an org by id or name. "" is the caller's own.
+func (r *Registry) FindOrg(ctx context.Context, c Caller, ref string) (Org, error) {
+	var org Org
+	err := r.Store.View(ctx, func(tx Tx) (err error) { org, err = findOrg(tx, c, ref); return err })
+	if err == nil && !c.Operator() && c.Org != org.ID {
+		err = Errorf(NotFound, "no such org, or it is not yours")
+	}
+	return org, err
+}
+
+func findOrg(tx Tx, c Caller, ref string) (Org, error) {
+	switch {
+	case ref == "":
+		return tx.Org(c.Org)
+	case checkID("/org", ref) == nil:
+		return tx.Org(ref)
+	}
+	return tx.OrgByName(ref)
+}
+
+// ListOrgs lists the orgs that the caller may see.
+func (r *Registry) ListOrgs(ctx context.Context, c Caller, p Page) (list []Org, err error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	err = r.Store.View(ctx, func(tx Tx) (err error) {
+		if c.Operator() {
+			list, err = tx.ListOrgs(p)
+			return err
+		}
+		org, err := tx.Org(c.Org)
+		if err == nil && org.ID > p.After {
+			list = []Org{org}
+		}
+		return err
+	})
+	return list, err
+}
+
+// NewPrincipal is the input of CreatePrincipal.
+type NewPrincipal struct {
+	Org         string // id or name; "" = the caller's
+	DisplayName string
+	Roles       []Role
+}
+
+// CreatePrincipal adds a human and gives out its credential once. An owner may
+// for its org; only an operator makes operators.
+func (r *Registry) CreatePrincipal(ctx context.Context, call Call, in NewPrincipal) (Outcome[Principal], error) {
+	var none Outcome[Principal]
+	if err := checkText("/display_name", in.DisplayName, maxText, false); err != nil {
+		return none, err
+	}
+	if len(in.Roles) == 0 || len(in.Roles) > len(Roles) {
+		return none, Invalid("/roles", "needs at least one of %s", join(Roles))
+	}
+	for i, role := range in.Roles {
+		if !slices.Contains(Roles, role) || slices.Contains(in.Roles[:i], role) {
+			return none, Invalid(fmt.Sprintf("/roles/%d", i), "must be one of %s, each once", join(Roles))
+		}
+	}
+	if slices.Contains(in.Roles, RoleOperator) && !call.Caller.Operator() {
+		return none, Errorf(Denied, "only an operator makes operators")
+	}
+	p := Principal{ID: NewID(), DisplayName: in.DisplayName, Roles: in.Roles, Created: r.now()}
+	secret, hash := newSecret(ActorPrincipal)
+	out, err := commit(ctx, r, call, false, func(tx Tx) (Principal, *EventDraft, error) {
+		org, err := findOrg(tx, call.Caller, in.Org)
+		if err != nil {
+			return p, nil, err
+		}
+		if err := call.Caller.may(org.ID, RoleOwner); err != nil {
+			return p, nil, err
+		}
+		p.Org = org.ID
+		return p, &EventDraft{Type: EventPrincipalCreated, Org: org.ID, Body: PrincipalCreated{p.ID, p.Roles}},
+			errors.Join(tx.InsertPrincipal(p), tx.InsertCredential(hash, Actor{ActorPrincipal, p.ID}))
+	})
+	return withSecret(out, secret), err
+}
+
+// ListPrincipals lists an org's humans.
+func (r *Registry) ListPrincipals(ctx context.Context, c Caller, orgRef string, p Page) ([]Principal, error) {
+	return listIn(ctx, r, c, orgRef, p, Tx.ListPrincipals)
+}
+
+// NewPEP is the input of RegisterPEP.
+type NewPEP struct {
+	Org         string
+	Name        string
+	Resources   []string
+	ContextKeys []string
+}
+
+// RegisterPEP adds an enforcement point and gives out its credential once.
+func (r *Registry) RegisterPEP(ctx context.Context, call Call, in NewPEP) (Outcome[PEP], error) {
+	err := errors.Join(checkWord("/name", in.Name), checkResources("/resources", in.Resources), checkWords("/context_keys", in.ContextKeys))
+	if err != nil {
+		return Outcome[PEP]{}, first(err)
+	}
+	p := PEP{ID: NewID(), Name: in.Name, Resources: in.Resources, ContextKeys: in.ContextKeys, Created: r.now()}
+	secret, hash := newSecret(ActorPEP)
+	out, err := commit(ctx, r, call, false, func(tx Tx) (PEP, *EventDraft, error) {
+		org, err := findOrg(tx, call.Caller, in.Org)
+		if err != nil {
+			return p, nil, err
+		}
+		if err := call.Caller.may(org.ID, RoleRegistrar); err != nil {
+			return p, nil, err
+		}
+		p.Org = org.ID
+		return p, &EventDraft{Type: EventPEPRegistered, Org: org.ID, Body: PEPRegistered{p.ID, p.Resources, nonNil(p.ContextKeys)}},
+			errors.Join(tx.InsertPEP(p), tx.InsertCredential(hash, Actor{ActorPEP, p.ID}))
+	})
+	return withSecret(out, secret), err
+}
+
+// ListPEPs lists an org's enforcement points.
+func (r *Registry) ListPEPs(ctx context.Context, c Caller, orgRef string, p Page) ([]PEP, error) {
+	return listIn(ctx, r, c, orgRef, p, Tx.ListPEPs)
+}
+
+// ActivateCatalogue replaces an org's set of actions. Decisions in flight are
+// made again.
+func (r *Registry) ActivateCatalogue(ctx context.Context, call Call, orgRef string, actions []CatalogueAction) (Outcome[Catalogue], error) {
+	var none Outcome[Catalogue]
+	if len(actions) > MaxPage {
+		return none, &Error{Kind: TooLarge, Field: "/actions", Detail: fmt.Sprintf("more than %d actions", MaxPage)}
+	}
+	sorted := slices.Clone(actions)
+	slices.SortFunc(sorted, func(a, b CatalogueAction) int { return compare(a.Action, b.Action) })
+	for i, a := range actions {
+		if err := a.check(fmt.Sprintf("/actions/%d", i)); err != nil {
+			return none, err
+		}
+	}
+	for i := 1; i < len(sorted); i++ {
+		if sorted[i].Action == sorted[i-1].Action {
+			return none, Invalid("/actions", "%s is named twice", sorted[i].Action)
+		}
+	}
+	form, err := canon.Marshal(sorted)
+	if err != nil {
+		return none, err
+	}
+	cat := Catalogue{Actions: nonNil(sorted), Digest: canon.Digest(form), Updated: r.now()}
+	return commit(ctx, r, call, false, func(tx Tx) (Catalogue, *EventDraft, error) {
+		org, err := findOrg(tx, call.Caller, orgRef)
+		if err != nil {
+			return cat, nil, err
+		}
+		if err := call.Caller.may(org.ID, RolePolicyAuthor); err != nil {
+			return cat, nil, err
+		}
+		cat.Org = org.ID
+		return cat, &EventDraft{Type: EventCatalogueActivated, Org: org.ID, Body: CatalogueActivated{cat.Digest, len(sorted)}},
+			errors.Join(tx.PutCatalogue(cat), tx.BumpEpoch(Scope{ScopeOrg, org.ID}))
+	})
+}
+
+// CatalogueOf returns an org's active catalogue.
+func (r *Registry) CatalogueOf(ctx context.Context, c Caller, orgRef string) (Catalogue, error) {
+	org, err := r.FindOrg(ctx, c, orgRef)
+	if err != nil {
+		return Catalogue{}, err
+	}
+	var cat Catalogue
+	err = r.Store.View(ctx, func(tx Tx) (err error) { cat, err = tx.Catalogue(org.ID); return err })
+	return cat, err
+}
+
+func (a CatalogueAction) check(at string) error {
+	if err := checkAction(at+"/action", a.Action); err != nil {
+		return err
+	}
+	switch a.Reversibility {
+	case Reversible, Irreversible:
+		if a.CompensatedBy != "" || a.CompensateIn != 0 {
+			return Invalid(at+"/compensated_by", "only a compensable action has one")
+		}
+	case Compensable:
+		if err := checkAction(at+"/compensated_by", a.CompensatedBy); err != nil {
+			return err
+		}
+		if a.CompensateIn <= 0 || a.CompensateIn > int64(366*24*time.Hour/time.Second) {
+			return Invalid(at+"/compensate_in", "must be 1 second to 366 days, in seconds")
+		}
+	default:
+		return Invalid(at+"/reversibility", "must be reversible, compensable or irreversible")
+	}
+	if err := checkLevel(at+"/min_level", a.MinLevel); err != nil {
+		return err
+	}
+	for field, s := range map[string]string{"/domain": a.Domain, "/workflow": a.Workflow} {
+		if s != "" {
+			if err := checkWord(at+field, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkAction refuses what is not verb:type in the grammar of capabilities.
+func checkAction(field, s string) error {
+	set, err := capability.Parse(s)
+	if err != nil || len(set) != 1 || set.String() != s || strings.ContainsAny(s, "/(;") || strings.HasSuffix(s, ":none") {
+		return Invalid(field, "must be verb:type, such as read:invoices")
+	}
+	return nil
+}
+
+// listIn lists rows of one org that any of its principals may see.
+func listIn[T any](ctx context.Context, r *Registry, c Caller, orgRef string, p Page, list func(Tx, string, Page) ([]T, error)) (out []T, err error) {
+	org, err := r.FindOrg(ctx, c, orgRef)
+	if err != nil {
+		return nil, err
+	}
+	if c.Kind != ActorPrincipal {
+		return nil, Errorf(Denied, "only a principal may list")
+	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	err = r.Store.View(ctx, func(tx Tx) (err error) { out, err = list(tx, org.ID, p); return err })
+	return out, err
+}
+
+func withSecret[T any](out Outcome[T], secret string) Outcome[T] {
+	if !out.Replayed {
+		out.Secret = secret
+	}
+	return out
+}
+
+func nonNil[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+// first is the first of joined errors: one fault at a time, in field order.
+func first(err error) error {
+	var many interface{ Unwrap() []error }
+	if errors.As(err, &many) && len(many.Unwrap()) > 0 {
+		if _, own := err.(*Error); !own {
+			return many.Unwrap()[0]
+		}
+	}
+	return err
+}

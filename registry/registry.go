@@ -1,0 +1,275 @@
+// Package registry is the domain of Writ: orgs, the humans who answer for
+// agents, the agents, the grants that say what each may do, and what stops
+// them. It holds the use cases, the state they keep (through the port Store)
+// and the events they record. It knows no SQL, no HTTP and no ledger.
+//
+// A use case reads: validate the input, check that the caller may, and hand
+// one Command to the Store, which makes the state change and its event durable
+// together or not at all. Deciding about acts is package policy.
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/internal/jose"
+)
+
+// Config is what a Registry needs to be one.
+type Config struct {
+	Store     Store
+	Origin    string // public origin, part of every identifier; no trailing slash
+	DID       string // the registry's own did:web, issuer of tokens
+	TokenKey  jose.Signer
+	UpdateKey jose.Signer      // signs DID logs it holds in custody
+	NextKey   jose.PublicKey   // the pre-rotated successor of UpdateKey
+	Now       func() time.Time // nil = time.Now
+}
+
+// Registry offers the use cases. It is safe for concurrent use.
+type Registry struct{ Config }
+
+// New makes a Registry.
+func New(c Config) *Registry {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Registry{c}
+}
+
+// TokenKeyID is the DID URL of the key that signs grant tokens.
+func (r *Registry) TokenKeyID() string { return r.DID + "#" + r.TokenKey.Public().Multikey() }
+
+func (r *Registry) now() time.Time { return r.Now().UTC().Truncate(time.Millisecond) }
+
+// Caller is an authenticated principal or enforcement point.
+type Caller struct {
+	Actor
+	Org   string
+	Roles []Role
+	PEP   *PEP // set for enforcement points
+}
+
+// Operator reports whether the caller runs the registry.
+func (c Caller) Operator() bool { return slices.Contains(c.Roles, RoleOperator) }
+
+// may refuses a caller that is not of the org or holds none of the roles. An
+// owner holds every role of its org, an operator those of every org. Foreign
+// and unknown orgs answer alike.
+func (c Caller) may(org string, roles ...Role) error {
+	if c.Operator() {
+		return nil
+	}
+	if c.Kind != ActorPrincipal {
+		return Errorf(Denied, "only a principal may do this")
+	}
+	if c.Org != org {
+		return Errorf(NotFound, "no such org, or it is not yours")
+	}
+	for _, have := range c.Roles {
+		if have == RoleOwner || slices.Contains(roles, have) {
+			return nil
+		}
+	}
+	return Errorf(Denied, "needs one of the roles %s", join(roles))
+}
+
+// Call is what every writing use case is told about the request around it.
+type Call struct {
+	Caller Caller
+	Trace  string       // 32 hex digits
+	Idem   *Idempotency // nil where the caller sent no key
+}
+
+// Outcome is the answer of a writing use case.
+type Outcome[T any] struct {
+	Value    T
+	Event    EventRef // zero where nothing changed
+	Secret   string   // a new credential: shown once, never stored, empty in a replay
+	Replayed bool     // the Idempotency-Key was seen before; Value is the first answer
+}
+
+// commit runs one use case as a Command. A nil draft records nothing.
+func commit[T any](ctx context.Context, r *Registry, call Call, urgent bool, run func(Tx) (T, *EventDraft, error)) (Outcome[T], error) {
+	var out Outcome[T]
+	done, err := r.Store.Commit(ctx, Command{Urgent: urgent, Idem: call.Idem, Run: func(tx Tx) (Draft, error) {
+		v, ev, err := run(tx)
+		if err != nil {
+			return Draft{}, err
+		}
+		out.Value = v
+		d := Draft{Result: v}
+		if ev != nil {
+			ev.Actor, ev.Trace = call.Caller.Actor, call.Trace
+			d.Events = []EventDraft{*ev}
+		}
+		return d, nil
+	}})
+	if err != nil {
+		return Outcome[T]{}, err
+	}
+	if done.Replayed != nil {
+		out.Replayed = true
+		if err := json.Unmarshal(done.Replayed, &out.Value); err != nil {
+			return Outcome[T]{}, fmt.Errorf("read the first answer: %w", err)
+		}
+	}
+	if len(done.Events) > 0 {
+		out.Event = done.Events[0]
+	}
+	return out, nil
+}
+
+// Authenticate finds the caller that a bearer credential belongs to.
+func (r *Registry) Authenticate(ctx context.Context, token string) (Caller, error) {
+	var c Caller
+	err := r.Store.View(ctx, func(tx Tx) (err error) {
+		if c.Actor, err = tx.Credential(sha256.Sum256([]byte(token))); err != nil {
+			return err
+		}
+		if c.Kind == ActorPEP {
+			p, err := tx.PEP(c.ID)
+			c.Org, c.PEP = p.Org, &p
+			return err
+		}
+		p, err := tx.Principal(c.ID)
+		c.Org, c.Roles = p.Org, p.Roles
+		return err
+	})
+	if errors.Is(err, NotFound) {
+		return Caller{}, &Error{Kind: Unauthenticated, Code: "unknown_credential", Detail: "the bearer credential is not known"}
+	}
+	return c, err
+}
+
+// newSecret draws a credential; only its hash is kept.
+func newSecret(kind ActorKind) (secret string, hash [32]byte) {
+	secret = "writ_" + string(kind) + "_" + canon.Nonce(32)
+	return secret, sha256.Sum256([]byte(secret))
+}
+
+// NewID is a fresh UUIDv7 (RFC 9562, section 5.7).
+func NewID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// checkID refuses what is not a UUID in its one canonical spelling.
+func checkID(field, id string) error {
+	u, err := uuid.Parse(id)
+	if err != nil || u.String() != id {
+		return Invalid(field, "not a UUID in lower-case 8-4-4-4-12 form")
+	}
+	return nil
+}
+
+// Limits on strings and lists of the API.
+const (
+	maxName = 64
+	maxText = 1024
+	maxList = 64
+	MaxPage = 1000
+)
+
+func checkText(field, s string, max int, required bool) error {
+	switch {
+	case required && strings.TrimSpace(s) == "":
+		return Invalid(field, "is required")
+	case len(s) > max:
+		return &Error{Kind: TooLarge, Field: field, Detail: fmt.Sprintf("longer than %d bytes", max)}
+	case strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f || r == 0xfffd || bidi(r) }):
+		return Invalid(field, "holds a control or direction-changing character")
+	}
+	return nil
+}
+
+// bidi are the characters that make text read otherwise than it is (Trojan
+// Source): embeddings, overrides and isolates.
+func bidi(r rune) bool {
+	return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x200e || r == 0x200f
+}
+
+// checkWord refuses what is not a short machine name: [a-z0-9][a-z0-9._-]*.
+func checkWord(field, s string) error {
+	ok := s != "" && len(s) <= maxName
+	for i, c := range []byte(s) {
+		lower := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
+		ok = ok && (lower || i > 0 && (c == '-' || c == '_' || c == '.'))
+	}
+	if !ok {
+		return Invalid(field, "must be 1 to %d characters of [a-z0-9._-], beginning with a letter or digit", maxName)
+	}
+	return nil
+}
+
+func checkWords(field string, list []string) error {
+	if len(list) > maxList {
+		return &Error{Kind: TooLarge, Field: field, Detail: fmt.Sprintf("more than %d items", maxList)}
+	}
+	for i, s := range list {
+		at := fmt.Sprintf("%s/%d", field, i)
+		if err := checkWord(at, s); err != nil {
+			return err
+		}
+		if slices.Contains(list[:i], s) {
+			return Invalid(at, "is named twice")
+		}
+	}
+	return nil
+}
+
+// checkResources refuses what is not a list of resource server ids: absolute
+// URIs without fragment, each once.
+func checkResources(field string, list []string) error {
+	if len(list) == 0 {
+		return Invalid(field, "needs at least one resource server id")
+	}
+	if len(list) > maxList {
+		return &Error{Kind: TooLarge, Field: field, Detail: fmt.Sprintf("more than %d items", maxList)}
+	}
+	for i, s := range list {
+		at := fmt.Sprintf("%s/%d", field, i)
+		if err := checkText(at, s, 512, true); err != nil {
+			return err
+		}
+		scheme, rest, ok := strings.Cut(s, ":")
+		if !ok || scheme == "" || rest == "" || strings.ContainsAny(s, "# ") {
+			return Invalid(at, "must be an absolute URI without fragment, such as https://erp.example")
+		}
+		if slices.Contains(list[:i], s) {
+			return Invalid(at, "is named twice")
+		}
+	}
+	return nil
+}
+
+func checkLevel(field string, n int) error {
+	if n < 0 || n > 4 {
+		return Invalid(field, "authority level must be 0 to 4")
+	}
+	return nil
+}
+
+func (p *Page) check() error {
+	if p.Limit < 0 || p.Limit > MaxPage {
+		return Invalid("/limit", "must be 1 to %d", MaxPage)
+	}
+	if p.Limit == 0 {
+		p.Limit = 100
+	}
+	return nil
+}
+
+func join(roles []Role) string {
+	s := make([]string, len(roles))
+	for i, r := range roles {
+		s[i] = string(r)
+	}
+	return strings.Join(s, ", ")
+}

@@ -1,0 +1,173 @@
+package registry
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+
+	"github.com/writ-registry/writ/internal/canon"
+)
+
+func compare(a, b string) int { return cmp.Compare(a, b) }
+
+// Store is the port to the registry's truth. Package journal implements it.
+//
+// Commit runs the command in a transaction together with others and returns
+// when it is durable: the state that Run changed, the events it drafted, their
+// leaves and the log's head are one commit. Run may be called more than once
+// and MUST have no effect but on tx. If Run fails, nothing of it is kept and
+// its error is returned. ErrEpochMoved means that an authority epoch the draft
+// rests on has moved: evaluate again. Any I/O error means that nobody in the
+// batch was acknowledged.
+//
+// View runs f on one consistent snapshot of committed state.
+type Store interface {
+	Commit(ctx context.Context, cmd Command) (Commit, error)
+	View(ctx context.Context, f func(Tx) error) error
+}
+
+// Command is one unit of work for Commit.
+type Command struct {
+	Urgent bool         // kill and revocation pass the queue
+	Idem   *Idempotency // nil where the caller sent no key
+	Run    func(tx Tx) (Draft, error)
+}
+
+// Draft is what a command wants recorded.
+type Draft struct {
+	Events []EventDraft
+	Epochs []Epoch // read again after the head is locked; a difference is ErrEpochMoved
+	Result any     // kept with the idempotency key, as JSON
+	// Sequenced, if set, runs in the transaction once the events have their
+	// places; for rows that must name their own event.
+	Sequenced func(tx Tx, refs []EventRef) error
+}
+
+// Commit is what became of a command.
+type Commit struct {
+	Events   []EventRef
+	Replayed json.RawMessage // the first answer's Result, if the key was seen before
+}
+
+// Idempotency identifies a request that may be sent again.
+type Idempotency struct {
+	Scope  string // caller, method and path
+	Key    string
+	Digest string // of the request body
+}
+
+// ErrEpochMoved is returned by Commit when authority moved under a decision.
+var ErrEpochMoved = Errorf(Conflict, "authority changed while the decision was made")
+
+// Tx reads and writes aggregates inside a transaction. Getters return an error
+// of kind NotFound where there is no row; inserts one of kind Conflict where a
+// unique value is taken. Lists are in id order, after Page.After.
+type Tx interface {
+	OrgTx
+	PrincipalTx
+	AgentTx
+	GrantTx
+	AuthorityTx
+	EvidenceTx
+}
+
+// OrgTx holds orgs, their enforcement points and catalogues.
+type OrgTx interface {
+	Org(id string) (Org, error)
+	OrgByName(name string) (Org, error)
+	ListOrgs(Page) ([]Org, error)
+	InsertOrg(Org) error
+
+	PEP(id string) (PEP, error)
+	ListPEPs(org string, p Page) ([]PEP, error)
+	InsertPEP(PEP) error
+
+	Catalogue(org string) (Catalogue, error) // the zero catalogue where none was activated
+	PutCatalogue(Catalogue) error
+}
+
+// PrincipalTx holds humans and the credentials of every caller.
+type PrincipalTx interface {
+	Principal(id string) (Principal, error)
+	ListPrincipals(org string, p Page) ([]Principal, error)
+	InsertPrincipal(Principal) error
+
+	Credential(hash [32]byte) (Actor, error)
+	InsertCredential(hash [32]byte, owner Actor) error
+}
+
+// AgentFilter narrows a list of agents; empty fields match all.
+type AgentFilter struct {
+	Org    string
+	Status AgentStatus
+	Page
+}
+
+// AgentTx holds agents, their DIDs and DID logs.
+type AgentTx interface {
+	Agent(id string) (Agent, error)
+	AgentByDID(did string) (Agent, error) // by any alias
+	AgentByKey(thumbprint string) (Agent, error)
+	ListAgents(AgentFilter) ([]Agent, error)
+	InsertAgent(a Agent, dids []string, entry string) error // Conflict: the key or a DID is taken
+	UpdateAgent(Agent) error
+	DIDLog(agent string) ([]string, error) // JSON Lines entries, oldest first
+}
+
+// GrantFilter narrows a list of grants; empty fields match all.
+type GrantFilter struct {
+	Org, Agent string
+	Status     GrantStatus
+	Page
+}
+
+// GrantTx holds grants.
+type GrantTx interface {
+	Grant(id string) (Grant, error)
+	ListGrants(GrantFilter) ([]Grant, error)
+	InsertGrant(Grant) error
+	UpdateGrant(Grant) error
+	NextCounter(name string) (int64, error) // 0, 1, 2, ...
+}
+
+// AuthorityTx holds what stops authority.
+type AuthorityTx interface {
+	Kill(Scope) (Kill, error)
+	ListKills(org string) ([]Kill, error) // of the org and global; all where org is ""
+	PutKill(Kill) error
+	DeleteKill(Scope) error
+	Epoch(Scope) (uint64, error)
+	BumpEpoch(Scope) error
+}
+
+// EventFilter narrows a list of events; empty fields match all. Page.After is
+// a decimal index.
+type EventFilter struct {
+	Org, Agent, Type string
+	Newest           bool // newest first, before Page.After
+	Page
+}
+
+// EvidenceTx holds events, consumed proofs and folded denials.
+type EvidenceTx interface {
+	EventByCID(cid string) (Event, error)
+	ListEvents(EventFilter) ([]Event, error)
+	Disclosures(cid string) ([]canon.Disclosure, error)
+
+	// ConsumeProof records that a proof was used. Conflict: it was before.
+	ConsumeProof(ProofUse) error
+	ProofUse(thumbprint, jti string) (ProofUse, error)
+
+	// Fold counts a denial; first is the answer of the first one, if any.
+	Fold(key string) (first json.RawMessage, err error)
+	InsertFold(key string, answer json.RawMessage) error
+}
+
+// ProofUse is the consumption of an action proof.
+type ProofUse struct {
+	Thumbprint, JTI string
+	Caller          string          // who presented it
+	Digest          string          // of the request it came in
+	Answer          json.RawMessage // what was answered
+	Expires         int64           // unix milliseconds; forgotten after
+}
