@@ -66,9 +66,9 @@ var (
 // A Reader MUST return the widest stored version of a tile or bundle. It may be
 // wider than the tree size that a call works on implies; callers use a prefix,
 // which is right because a tile only ever grows. If nothing is stored there,
-// the error MUST match [ErrMissing]. The returned bytes belong to the Reader and
-// are not modified. Implementations MUST be usable for as long as the call they
-// were given to; a Reader inside a database transaction is.
+// the result is empty without an error, or the error matches [ErrMissing]. The
+// returned bytes belong to the Reader and are not modified. A Reader is used by
+// one call at a time and not after it, so one inside a transaction will do.
 type Reader interface {
 	// HashTile returns n*32 bytes, 1 <= n <= 256: the hashes of the nodes at
 	// height 8*level with indices from 256*index on.
