@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/internal/jose"
@@ -64,13 +65,13 @@ func (r *Registry) RequestAgent(ctx context.Context, call Call, in NewAgent) (Ou
 		} else if err != nil {
 			return a, nil, err
 		}
-		if err := tx.InsertAgent(a, []string{a.DID, a.WebDID}, string(gen.Entry)); err != nil {
+		if err := tx.InsertAgent(a, []string{a.DID, a.WebDID}, strings.TrimSuffix(string(gen.Line), "\n")); err != nil {
 			if errors.Is(err, Conflict) {
 				err = &Error{Kind: Conflict, Code: "key_taken", Field: "/jwk", Detail: "another agent has this key; no two agents share one", Err: err}
 			}
 			return a, nil, err
 		}
-		return a, &EventDraft{Type: EventAgentRequested, Org: a.Org, Agent: a.ID, Body: AgentRequested{
+		return a, &EventDraft{Type: EventAgentRequested, Org: a.Org, Agent: a.ID, Body: AgentRegistration{
 			DID: a.DID, WebDID: a.WebDID, DIDEntryHash: gen.EntryHash, Thumbprint: a.Thumbprint, KeyAlg: key.Alg(),
 			PossessionHash: canon.Digest([]byte(in.Possession)), Sponsor: a.Sponsor, Role: a.Role,
 			Domains: nonNil(a.Domains), Workflows: nonNil(a.Workflows), AuthorityLevel: a.AuthorityLevel,
@@ -79,7 +80,7 @@ func (r *Registry) RequestAgent(ctx context.Context, call Call, in NewAgent) (Ou
 	})
 }
 
-func (r *Registry) newAgent(in NewAgent, org Org, c Caller, key jose.PublicKey) (Agent, *did.Created, error) {
+func (r *Registry) newAgent(in NewAgent, org Org, c Caller, key jose.PublicKey) (Agent, did.Entry, error) {
 	a := Agent{
 		ID: NewID(), Org: org.ID, Sponsor: in.Sponsor, Name: in.Name, Purpose: in.Purpose, Role: in.Role,
 		Domains: in.Domains, Workflows: in.Workflows, AuthorityLevel: in.AuthorityLevel, Composition: in.Composition,
@@ -89,22 +90,35 @@ func (r *Registry) newAgent(in NewAgent, org Org, c Caller, key jose.PublicKey) 
 		a.Sponsor = c.ID
 	}
 	gen, err := did.Genesis(did.GenesisParams{
-		Origin: r.Origin, ID: a.ID, Key: key, Update: r.UpdateKey, Next: r.NextKey, Time: a.Created, Custodial: true,
+		Origin: r.Origin, Path: []string{"agents", a.ID}, Time: a.Created,
+		Signer: r.UpdateKey, NextKeys: []jose.PublicKey{r.NextKey}, Keys: []jose.PublicKey{key},
+		Custodian: r.Origin,
 	})
 	if err != nil {
-		return a, nil, fmt.Errorf("make did:webvh genesis: %w", err)
+		return a, gen, fmt.Errorf("make did:webvh genesis: %w", err)
 	}
-	a.DID, a.WebDID, a.KeyID = gen.DID, gen.WebDID, gen.KeyID
+	a.DID, a.WebDID, a.KeyID = gen.DID.String(), gen.Web.String(), gen.DID.KeyURL(key)
 	return a, gen, nil
 }
 
+// checkPossession requires that the key signed this very registration: for this
+// registry, this org (by id or name) and this name.
 func (r *Registry) checkPossession(in NewAgent, org Org, key jose.PublicKey) error {
-	pop, err := capability.ParsePossession(in.Possession)
+	pop, err := capability.ParseRegistration(in.Possession)
 	if err == nil {
-		err = pop.Verify(capability.PossessionCheck{Key: key, Now: r.Now(), Origin: r.Origin, Orgs: []string{org.ID, org.Name, in.Org}, Name: in.Name})
+		check := capability.RegistrationCheck{Key: key, Now: r.Now(), Origin: r.Origin, Org: org.ID, Name: in.Name}
+		if pop.Claims().Org == org.Name {
+			check.Org = org.Name
+		}
+		err = pop.Verify(check)
 	}
 	if err != nil {
-		return &Error{Kind: Unauthenticated, Code: capability.Code(err), Field: "/possession", Detail: err.Error(), Err: err}
+		e := &Error{Kind: Unauthenticated, Code: "possession_failed", Field: "/possession", Detail: err.Error(), Err: err}
+		var pe *capability.ProofError
+		if errors.As(err, &pe) {
+			e.Code = string(pe.Code)
+		}
+		return e
 	}
 	return nil
 }

@@ -9,15 +9,15 @@ type Kind string
 func (k Kind) Error() string { return string(k) }
 
 const (
-	Malformed       Kind = "malformed"        // the input has the wrong shape; mend it
-	Unauthenticated Kind = "unauthenticated"  // the caller is not known, or its proof is bad
-	Denied          Kind = "denied"           // the caller is known and may not
-	NotFound        Kind = "not-found"        // there is no such thing, or none the caller may see
-	Conflict        Kind = "conflict"         // the state does not allow it
-	Mismatch        Kind = "key-reuse"        // an Idempotency-Key came back with another request
-	Revoked         Kind = "revoked"          // the thing existed and has ended for good
-	TooLarge        Kind = "too-large"        // a body, list or string over its limit
-	Unavailable     Kind = "unavailable"      // try again later
+	Malformed       Kind = "malformed"       // the input has the wrong shape; mend it
+	Unauthenticated Kind = "unauthenticated" // the caller is not known, or its proof is bad
+	Denied          Kind = "denied"          // the caller is known and may not
+	NotFound        Kind = "not-found"       // there is no such thing, or none the caller may see
+	Conflict        Kind = "conflict"        // the state does not allow it
+	Mismatch        Kind = "key-reuse"       // an Idempotency-Key came back with another request
+	Revoked         Kind = "revoked"         // the thing existed and has ended for good
+	TooLarge        Kind = "too-large"       // a body, list or string over its limit
+	Unavailable     Kind = "unavailable"     // try again later
 )
 
 // Error is what the registry's use cases return. Detail is for the caller and

@@ -61,8 +61,9 @@ type CatalogueActivated struct {
 	Actions int    `json:"actions"`
 }
 
-// AgentRequested: an agent with this key asks to be registered.
-type AgentRequested struct {
+// AgentRegistration is the body of agent.requested: an agent with this key asks
+// to be registered.
+type AgentRegistration struct {
 	DID            string   `json:"did"`
 	WebDID         string   `json:"web_did"`
 	DIDEntryHash   string   `json:"did_entry_hash"` // did:webvh entry hash

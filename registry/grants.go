@@ -131,11 +131,11 @@ func (g *Grant) fit(a Agent, level *int) error {
 
 func (r *Registry) signGrant(g *Grant, a Agent, caps capability.Set, epoch uint64) error {
 	token, err := capability.IssueGrant(r.TokenKey, r.TokenKeyID(), capability.GrantClaims{
-		Iss: r.DID, Aud: g.Audience, Sub: a.DID, ClientID: a.DID,
-		Iat: g.Created.Unix(), Nbf: g.NotBefore.Unix(), Exp: g.Expires.Unix(), Jti: g.ID,
-		Cnf: capability.Confirmation{JWK: a.JWK}, Scope: caps.Scope(), AuthorizationDetails: caps.Details(),
-		Status: capability.Status{StatusList: capability.StatusRef{Idx: g.StatusIndex, URI: r.Origin + "/status/1"}},
-		Act:    capability.Actor{Sub: a.Sponsor}, PolicyEpoch: int64(epoch),
+		Issuer: r.DID, Audience: g.Audience, Subject: a.DID, ClientID: a.ID,
+		IssuedAt: g.Created.Unix(), NotBefore: g.NotBefore.Unix(), Expires: g.Expires.Unix(), ID: g.ID,
+		Confirmation: capability.Confirmation{JWK: a.JWK}, Capabilities: caps,
+		Status: &capability.Status{List: capability.StatusList{Index: g.StatusIndex, URI: r.Origin + "/status/1"}},
+		Actor:  capability.Actor{Subject: a.Sponsor}, PolicyEpoch: int64(epoch),
 		Org: g.Org, Domain: g.Domain, Workflow: g.Workflow, AuthorityLevel: g.AuthorityLevel,
 	})
 	if err != nil {

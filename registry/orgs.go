@@ -262,7 +262,7 @@ func (a CatalogueAction) check(at string) error {
 // checkAction refuses what is not verb:type in the grammar of capabilities.
 func checkAction(field, s string) error {
 	set, err := capability.Parse(s)
-	if err != nil || len(set) != 1 || set.String() != s || strings.ContainsAny(s, "/(;") || strings.HasSuffix(s, ":none") {
+	if err != nil || set.Len() != 1 || set.String() != s || strings.ContainsAny(s, "/(;") || strings.HasSuffix(s, ":none") {
 		return Invalid(field, "must be verb:type, such as read:invoices")
 	}
 	return nil

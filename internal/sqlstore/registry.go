@@ -1,0 +1,225 @@
+package sqlstore
+
+import (
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/registry"
+)
+
+// tx implements registry.Tx.
+type tx struct{ conn }
+
+func (t tx) Org(id string) (registry.Org, error) {
+	return doc[registry.Org](t.conn, "org", `SELECT doc FROM orgs WHERE id = ?`, id)
+}
+
+func (t tx) OrgByName(name string) (registry.Org, error) {
+	return doc[registry.Org](t.conn, "org", `SELECT doc FROM orgs WHERE name = ?`, name)
+}
+
+func (t tx) ListOrgs(p registry.Page) ([]registry.Org, error) {
+	return docs[registry.Org](t.conn, "org", `SELECT doc FROM orgs WHERE id > ? ORDER BY id LIMIT ?`, p.After, p.Limit)
+}
+
+func (t tx) InsertOrg(o registry.Org) error {
+	return t.exec("org", `INSERT INTO orgs (id, name, doc) VALUES (?, ?, ?)`, o.ID, o.Name, encode(o))
+}
+
+func (t tx) PEP(id string) (registry.PEP, error) {
+	return doc[registry.PEP](t.conn, "enforcement point", `SELECT doc FROM peps WHERE id = ?`, id)
+}
+
+func (t tx) ListPEPs(org string, p registry.Page) ([]registry.PEP, error) {
+	return docs[registry.PEP](t.conn, "enforcement point", `SELECT doc FROM peps WHERE org = ? AND id > ? ORDER BY id LIMIT ?`, org, p.After, p.Limit)
+}
+
+func (t tx) InsertPEP(p registry.PEP) error {
+	return t.exec("enforcement point", `INSERT INTO peps (id, org, doc) VALUES (?, ?, ?)`, p.ID, p.Org, encode(p))
+}
+
+func (t tx) Catalogue(org string) (registry.Catalogue, error) {
+	c, err := doc[registry.Catalogue](t.conn, "catalogue", `SELECT doc FROM catalogues WHERE org = ?`, org)
+	if errors.Is(err, registry.NotFound) {
+		return registry.Catalogue{Org: org, Actions: []registry.CatalogueAction{}}, nil
+	}
+	return c, err
+}
+
+func (t tx) PutCatalogue(c registry.Catalogue) error {
+	return t.exec("catalogue", `INSERT INTO catalogues (org, doc) VALUES (?, ?) ON CONFLICT (org) DO UPDATE SET doc = excluded.doc`, c.Org, encode(c))
+}
+
+func (t tx) Principal(id string) (registry.Principal, error) {
+	return doc[registry.Principal](t.conn, "principal", `SELECT doc FROM principals WHERE id = ?`, id)
+}
+
+func (t tx) ListPrincipals(org string, p registry.Page) ([]registry.Principal, error) {
+	return docs[registry.Principal](t.conn, "principal", `SELECT doc FROM principals WHERE org = ? AND id > ? ORDER BY id LIMIT ?`, org, p.After, p.Limit)
+}
+
+func (t tx) InsertPrincipal(p registry.Principal) error {
+	return t.exec("principal", `INSERT INTO principals (id, org, doc) VALUES (?, ?, ?)`, p.ID, p.Org, encode(p))
+}
+
+func (t tx) Credential(hash [32]byte) (a registry.Actor, err error) {
+	err = t.row("credential", []any{&a.Kind, &a.ID}, `SELECT kind, owner FROM credentials WHERE hash = ?`, hash[:])
+	return a, err
+}
+
+func (t tx) InsertCredential(hash [32]byte, owner registry.Actor) error {
+	return t.exec("credential", `INSERT INTO credentials (hash, kind, owner) VALUES (?, ?, ?)`, hash[:], owner.Kind, owner.ID)
+}
+
+func (t tx) Agent(id string) (registry.Agent, error) {
+	return doc[registry.Agent](t.conn, "agent", `SELECT doc FROM agents WHERE id = ?`, id)
+}
+
+func (t tx) AgentByDID(did string) (registry.Agent, error) {
+	return doc[registry.Agent](t.conn, "agent", `SELECT a.doc FROM agent_dids d JOIN agents a ON a.id = d.agent WHERE d.did = ?`, did)
+}
+
+func (t tx) AgentByKey(thumbprint string) (registry.Agent, error) {
+	return doc[registry.Agent](t.conn, "agent", `SELECT doc FROM agents WHERE thumbprint = ?`, thumbprint)
+}
+
+func (t tx) ListAgents(f registry.AgentFilter) ([]registry.Agent, error) {
+	return docs[registry.Agent](t.conn, "agent", `SELECT doc FROM agents WHERE (?1 = '' OR org = ?1) AND (?2 = '' OR status = ?2) AND id > ?3 ORDER BY id LIMIT ?4`,
+		f.Org, f.Status, f.After, f.Limit)
+}
+
+func (t tx) InsertAgent(a registry.Agent, dids []string, entry string) error {
+	if err := t.exec("agent", `INSERT INTO agents (id, org, name, status, thumbprint, doc) VALUES (?, ?, ?, ?, ?, ?)`,
+		a.ID, a.Org, a.Name, a.Status, a.Thumbprint, encode(a)); err != nil {
+		return err
+	}
+	for _, did := range dids {
+		if err := t.exec("DID", `INSERT INTO agent_dids (did, agent) VALUES (?, ?)`, did, a.ID); err != nil {
+			return err
+		}
+	}
+	return t.exec("DID log entry", `INSERT INTO did_entries (agent, n, entry) VALUES (?, 1, ?)`, a.ID, entry)
+}
+
+func (t tx) UpdateAgent(a registry.Agent) error {
+	return t.exec("agent", `UPDATE agents SET status = ?, doc = ? WHERE id = ?`, a.Status, encode(a), a.ID)
+}
+
+func (t tx) DIDLog(agent string) ([]string, error) {
+	return list(t.conn, "DID log entry", func(scan func(...any) error) (s string, err error) { return s, scan(&s) },
+		`SELECT entry FROM did_entries WHERE agent = ? ORDER BY n`, agent)
+}
+
+func (t tx) Grant(id string) (registry.Grant, error) {
+	return doc[registry.Grant](t.conn, "grant", `SELECT doc FROM grants WHERE id = ?`, id)
+}
+
+func (t tx) ListGrants(f registry.GrantFilter) ([]registry.Grant, error) {
+	return docs[registry.Grant](t.conn, "grant", `SELECT doc FROM grants WHERE (?1 = '' OR org = ?1) AND (?2 = '' OR agent = ?2) AND (?3 = '' OR status = ?3) AND id > ?4 ORDER BY id LIMIT ?5`,
+		f.Org, f.Agent, f.Status, f.After, f.Limit)
+}
+
+func (t tx) InsertGrant(g registry.Grant) error {
+	return t.exec("grant", `INSERT INTO grants (id, org, agent, status, doc) VALUES (?, ?, ?, ?, ?)`, g.ID, g.Org, g.Agent, g.Status, encode(g))
+}
+
+func (t tx) UpdateGrant(g registry.Grant) error {
+	return t.exec("grant", `UPDATE grants SET status = ?, doc = ? WHERE id = ?`, g.Status, encode(g), g.ID)
+}
+
+func (t tx) NextCounter(name string) (n int64, err error) {
+	err = t.row("counter", []any{&n}, `INSERT INTO counters (name, value) VALUES (?, 0) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value`, name)
+	return n, err
+}
+
+func (t tx) Kill(s registry.Scope) (registry.Kill, error) {
+	return doc[registry.Kill](t.conn, "stop in force", `SELECT doc FROM kills WHERE scope = ?`, s.Key())
+}
+
+func (t tx) ListKills(org string) ([]registry.Kill, error) {
+	return docs[registry.Kill](t.conn, "stop in force",
+		`SELECT doc FROM kills WHERE ?1 = '' OR coalesce(json_extract(doc, '$.org'), '') IN ('', ?1) ORDER BY scope`, org)
+}
+
+func (t tx) PutKill(k registry.Kill) error {
+	return t.exec("stop", `INSERT INTO kills (scope, doc) VALUES (?, ?) ON CONFLICT (scope) DO UPDATE SET doc = excluded.doc`, k.Scope.Key(), encode(k))
+}
+
+func (t tx) DeleteKill(s registry.Scope) error {
+	return t.exec("stop", `DELETE FROM kills WHERE scope = ?`, s.Key())
+}
+
+func (t tx) Epoch(s registry.Scope) (n uint64, err error) {
+	err = t.row("epoch", []any{&n}, `SELECT coalesce((SELECT epoch FROM epochs WHERE scope = ?), 0)`, s.Key())
+	return n, err
+}
+
+func (t tx) BumpEpoch(s registry.Scope) error {
+	return t.exec("epoch", `INSERT INTO epochs (scope, epoch) VALUES (?, 1) ON CONFLICT (scope) DO UPDATE SET epoch = epoch + 1`, s.Key())
+}
+
+const eventColumns = `SELECT log, idx, cid, org, org_seq, agent, seq, type, time_ms, artifact FROM events `
+
+func scanEvent(scan func(...any) error) (e registry.Event, err error) {
+	var ms int64
+	var artifact []byte
+	err = scan(&e.Log, &e.Index, &e.CID, &e.Org, &e.OrgSeq, &e.Agent, &e.Seq, &e.Type, &ms, &artifact)
+	e.Time, e.Artifact = time.UnixMilli(ms).UTC(), json.RawMessage(artifact)
+	return e, err
+}
+
+func (t tx) EventByCID(cid string) (registry.Event, error) {
+	e, err := scanEvent(t.q.QueryRowContext(t.ctx, eventColumns+`WHERE cid = ?`, cid).Scan)
+	return e, translate(err, "event")
+}
+
+func (t tx) ListEvents(f registry.EventFilter) ([]registry.Event, error) {
+	from, order := int64(-1), `idx > ?4 ORDER BY idx`
+	if f.Newest {
+		from, order = 1<<62, `idx < ?4 ORDER BY idx DESC`
+	}
+	if f.After != "" {
+		n, err := strconv.ParseInt(f.After, 10, 64)
+		if err != nil {
+			return nil, registry.Invalid("/cursor", "not a cursor of this list")
+		}
+		from = n
+	}
+	return list(t.conn, "event", scanEvent, eventColumns+`WHERE (?1 = '' OR org = ?1) AND (?2 = '' OR agent = ?2) AND (?3 = '' OR type = ?3) AND `+order+` LIMIT ?5`,
+		f.Org, f.Agent, f.Type, from, f.Limit)
+}
+
+func (t tx) Disclosures(cid string) ([]canon.Disclosure, error) {
+	return list(t.conn, "disclosure", func(scan func(...any) error) (d canon.Disclosure, err error) {
+		var value string
+		err = scan(&d.Name, &d.Salt, &value)
+		d.Value = json.RawMessage(value)
+		return d, err
+	}, `SELECT name, salt, value FROM disclosures WHERE cid = ? ORDER BY name`, cid)
+}
+
+func (t tx) ConsumeProof(u registry.ProofUse) error {
+	return t.exec("proof", `INSERT INTO proofs (thumbprint, jti, caller, digest, answer, expires_ms) VALUES (?, ?, ?, ?, ?, ?)`,
+		u.Thumbprint, u.JTI, u.Caller, u.Digest, string(u.Answer), u.Expires)
+}
+
+func (t tx) ProofUse(thumbprint, jti string) (registry.ProofUse, error) {
+	u := registry.ProofUse{Thumbprint: thumbprint, JTI: jti}
+	var answer string
+	err := t.row("proof", []any{&u.Caller, &u.Digest, &answer, &u.Expires}, `SELECT caller, digest, answer, expires_ms FROM proofs WHERE thumbprint = ? AND jti = ?`, thumbprint, jti)
+	u.Answer = json.RawMessage(answer)
+	return u, err
+}
+
+func (t tx) Fold(key string) (json.RawMessage, error) {
+	var answer string
+	err := t.row("denial", []any{&answer}, `UPDATE denials SET count = count + 1 WHERE fold = ? RETURNING answer`, key)
+	return json.RawMessage(answer), err
+}
+
+func (t tx) InsertFold(key string, answer json.RawMessage) error {
+	return t.exec("denial", `INSERT INTO denials (fold, answer, count) VALUES (?, ?, 1)`, key, string(answer))
+}

@@ -1,0 +1,218 @@
+package policy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/capability"
+)
+
+// PDP decides. It is safe for concurrent use.
+type PDP struct {
+	Store  registry.Store
+	Origin string         // the registry's, the pdp of action proofs
+	Issuer jose.PublicKey // of grant tokens
+	Now    func() time.Time
+
+	// evaluated is called between the judgement and its commit; tests use it
+	// to let a kill come first.
+	evaluated func()
+}
+
+// New makes a PDP. now may be nil.
+func New(store registry.Store, origin string, issuer jose.PublicKey, now func() time.Time) *PDP {
+	if now == nil {
+		now = time.Now
+	}
+	return &PDP{Store: store, Origin: origin, Issuer: issuer, Now: now}
+}
+
+// attempts bounds how often a decision is made again because authority moved
+// under it. Each round loses to a kill, revocation or catalogue change that was
+// committed; more than a few in a row means the registry is busy stopping.
+const attempts = 8
+
+// errReplayed: the proof was used before, by another request.
+var errReplayed = &registry.Error{Kind: registry.Unauthenticated, Code: "replayed", Detail: "the action proof was used before"}
+
+// Decide answers whether the act may be done now, and records the answer where
+// it is qualified. call.Caller is the enforcement point, or has kind agent when
+// the agent asks for itself.
+//
+// On a direct call a bad proof is an error of kind Unauthenticated whose Code
+// says why; relayed by an enforcement point it is a denial, possession_failed.
+// When Decide returns a qualified decision, its event is durable.
+func (p *PDP) Decide(ctx context.Context, call registry.Call, req Request) (Decision, error) {
+	if req.SubjectType != "agent" && !strings.HasPrefix(req.Subject, "did:") {
+		return Decision{ID: registry.NewID(), Verdict: Deny, Reasons: []Reason{{Code: SubjectUnsupported}}, PolicyDigest: PolicyDigest}, nil
+	}
+	bodyDigest, err := req.digest()
+	if err != nil {
+		return Decision{}, err
+	}
+	for range attempts {
+		f, err := p.load(ctx, call.Caller, req)
+		if err != nil {
+			return Decision{}, err
+		}
+		d := judge(f)
+		d.ID = registry.NewID()
+		if call.Caller.PEP == nil && d.failure != "" {
+			return Decision{}, unproven(f)
+		}
+		if p.evaluated != nil {
+			p.evaluated()
+		}
+		d, err = p.record(ctx, call, req, f, d, bodyDigest)
+		switch {
+		case errors.Is(err, registry.ErrEpochMoved):
+			continue
+		case errors.Is(err, errReplayed) && call.Caller.PEP != nil:
+			// The relayed proof is spent: judge again, without it.
+			f.proof.code, f.proof.detail = errReplayed.Code, errReplayed.Detail
+			d := judge(f)
+			d.ID = registry.NewID()
+			return p.record(ctx, call, req, f, d, bodyDigest)
+		}
+		return d, err
+	}
+	return Decision{}, registry.Errorf(registry.Unavailable, "authority keeps changing; try again shortly")
+}
+
+func unproven(f *facts) error {
+	return &registry.Error{Kind: registry.Unauthenticated, Code: f.proof.code, Detail: f.proof.detail}
+}
+
+// load authenticates the act and reads the facts in one snapshot.
+func (p *PDP) load(ctx context.Context, caller registry.Caller, req Request) (*facts, error) {
+	f := &facts{now: p.Now(), act: req.Act, context: req.Context, pep: caller.PEP}
+	action := req.Act.Action + ":" + req.Act.Resource.Type
+	token, tokenErr := capability.ParseGrant(req.Token)
+	err := p.Store.View(ctx, func(tx registry.Tx) error {
+		agent, err := tx.AgentByDID(req.Subject)
+		if err == nil {
+			f.agent = &agent
+		} else if !errors.Is(err, registry.NotFound) {
+			return err
+		}
+		if tokenErr == nil {
+			f.token = token
+			grant, err := tx.Grant(token.Claims().ID)
+			if err == nil {
+				f.grant = &grant
+			} else if !errors.Is(err, registry.NotFound) {
+				return err
+			}
+		}
+		if f.agent != nil {
+			if f.catalogue, err = tx.Catalogue(f.agent.Org); err != nil {
+				return err
+			}
+		}
+		return f.readAuthority(tx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	f.entry = entryFor(f.catalogue, action)
+	p.prove(f, req, tokenErr)
+	return f, nil
+}
+
+// readAuthority reads the epochs and stops of every scope the act falls under.
+func (f *facts) readAuthority(tx registry.Tx) error {
+	scopes := []registry.Scope{{Kind: registry.ScopeGlobal}}
+	if f.agent != nil {
+		scopes = append(scopes, registry.Scope{Kind: registry.ScopeOrg, ID: f.agent.Org}, registry.Scope{Kind: registry.ScopeAgent, ID: f.agent.ID})
+	}
+	if f.grant != nil {
+		scopes = append(scopes, registry.Scope{Kind: registry.ScopeGrant, ID: f.grant.ID})
+	}
+	for _, s := range scopes {
+		n, err := tx.Epoch(s)
+		if err != nil {
+			return err
+		}
+		f.epochs = append(f.epochs, registry.Epoch{Scope: s, Value: n})
+		switch k, err := tx.Kill(s); {
+		case err == nil:
+			f.kills = append(f.kills, k)
+		case !errors.Is(err, registry.NotFound):
+			return err
+		}
+	}
+	return nil
+}
+
+// prove verifies that the agent itself signed this very act, for this registry
+// and a resource server that the caller guards.
+func (p *PDP) prove(f *facts, req Request, tokenErr error) {
+	fail := func(code, detail string) { f.proof.code, f.proof.detail = code, detail }
+	switch {
+	case req.Token == "" || req.Proof == "":
+		fail("missing", "context.token and context.proof are required for an agent")
+		return
+	case f.agent == nil:
+		fail("wrong_subject", "no registered agent has this DID")
+		return
+	case tokenErr != nil:
+		fail(code(tokenErr), tokenErr.Error())
+		return
+	}
+	if err := f.token.Verify(p.Issuer); err != nil {
+		fail("token_signature", "the grant token was not issued by this registry")
+		return
+	}
+	proof, err := capability.ParseAction(req.Proof)
+	if err != nil {
+		fail(code(err), err.Error())
+		return
+	}
+	key, err := f.agent.Key()
+	if err != nil {
+		fail("key", "the agent has no usable key")
+		return
+	}
+	audiences := f.token.Claims().Audience
+	if f.pep != nil {
+		audiences = f.pep.Resources
+	}
+	err = proof.Verify(capability.ActionCheck{
+		Key: key, Now: f.now, PDP: p.Origin, Subject: req.Subject, TokenHash: f.token.Hash(), Act: req.Act, Audiences: audiences,
+	})
+	if err != nil {
+		fail(code(err), err.Error())
+		return
+	}
+	c := proof.Claims()
+	f.proof = possession{thumbprint: key.Thumbprint(), jti: c.ID, audience: c.Audience, hash: proof.Hash(), expires: time.Unix(c.Expires, 0)}
+}
+
+func code(err error) string {
+	var pe *capability.ProofError
+	var ge *capability.GrantError
+	switch {
+	case errors.As(err, &pe):
+		return string(pe.Code)
+	case errors.As(err, &ge):
+		return string(ge.Code)
+	}
+	return string(capability.Malformed)
+}
+
+// digest names the whole request, so that the same enforcement point repeating
+// the same body gets the recorded answer.
+func (r Request) digest() (string, error) {
+	adg, err := r.Act.Digest()
+	if err != nil {
+		return "", &registry.Error{Kind: registry.Malformed, Field: "/action/properties", Detail: err.Error(), Err: err}
+	}
+	form, err := json.Marshal([]any{r.SubjectType, r.Subject, adg, r.Token, r.Proof, r.Context})
+	return canon.Digest(form), err
+}

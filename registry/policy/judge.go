@@ -1,0 +1,218 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/capability"
+)
+
+// facts is all that a judgement may look at, read in one snapshot.
+type facts struct {
+	now       time.Time
+	act       capability.Act
+	context   Context
+	pep       *registry.PEP   // nil for a direct call
+	agent     *registry.Agent // nil: unknown
+	grant     *registry.Grant // nil: unknown
+	token     *capability.Grant
+	kills     []registry.Kill // those that cover the agent, its org, its grant or everything
+	entry     registry.CatalogueAction
+	catalogue registry.Catalogue
+	epochs    []registry.Epoch
+	proof     possession
+}
+
+// possession is what became of the action proof.
+type possession struct {
+	code       string // "" = proven
+	detail     string
+	thumbprint string
+	jti        string
+	audience   string
+	hash       string
+	expires    time.Time
+}
+
+// checks is the one order of precedence. Each adds its reasons; none hides
+// another's. Org policies, budgets, continuity and approvals are later entries.
+var checks = []struct {
+	name string
+	run  func(*facts) []Reason
+}{
+	{"kill_and_status", checkStatus},
+	{"possession", checkPossession},
+	{"grant", checkGrant},
+	{"capability", checkCapability},
+	{"domain_workflow_level", checkStanding},
+	{"context", checkContext},
+	{"reversibility", checkReversibility},
+}
+
+// judge weighs the facts. It is pure.
+func judge(f *facts) Decision {
+	d := Decision{Verdict: Permit, Reasons: []Reason{}, PolicyDigest: PolicyDigest, Epochs: f.epochs, failure: f.proof.code}
+	for _, c := range checks {
+		d.Reasons = append(d.Reasons, c.run(f)...)
+	}
+	for _, r := range d.Reasons {
+		if r.Code != ApprovalRequired {
+			d.Verdict = Deny
+		} else if d.Verdict == Permit {
+			d.Verdict = StepUp
+		}
+	}
+	d.QualifiedBy = qualifiedBy(f, d.Verdict)
+	d.Qualified = len(d.QualifiedBy) > 0
+	return d
+}
+
+func checkStatus(f *facts) (out []Reason) {
+	codes := map[registry.ScopeKind]Code{
+		registry.ScopeGlobal: KillGlobal, registry.ScopeOrg: KillOrg, registry.ScopeAgent: KillAgent, registry.ScopeGrant: KillGrant,
+	}
+	for _, kind := range []registry.ScopeKind{registry.ScopeGlobal, registry.ScopeOrg, registry.ScopeAgent, registry.ScopeGrant} {
+		for _, k := range f.kills {
+			if k.Scope.Kind == kind {
+				out = append(out, Reason{codes[kind], k.Reason})
+			}
+		}
+	}
+	switch {
+	case f.agent == nil:
+		out = append(out, Reason{Code: AgentUnknown})
+	case f.agent.Status == registry.AgentRequested:
+		out = append(out, Reason{Code: AgentNotApproved})
+	case f.agent.Status == registry.AgentSuspended:
+		out = append(out, Reason{Code: AgentSuspended})
+	case f.agent.Status != registry.AgentActive:
+		out = append(out, Reason{Code: AgentRevoked})
+	}
+	return out
+}
+
+func checkPossession(f *facts) []Reason {
+	if f.proof.code != "" {
+		return []Reason{{PossessionFailed, f.proof.code + ": " + f.proof.detail}}
+	}
+	return nil
+}
+
+func checkGrant(f *facts) (out []Reason) {
+	if f.grant == nil || f.token == nil || f.grant.TokenHash != f.token.Hash() {
+		return []Reason{{Code: GrantUnknown}}
+	}
+	if f.agent == nil || f.grant.Agent != f.agent.ID || f.token.Key().Thumbprint() != f.agent.Thumbprint {
+		return []Reason{{Code: GrantForeign}}
+	}
+	if f.grant.Status != registry.GrantActive {
+		out = append(out, Reason{Code: GrantRevoked})
+	}
+	if f.now.Before(f.grant.NotBefore) {
+		out = append(out, Reason{GrantNotYetValid, f.grant.NotBefore.Format(time.RFC3339)})
+	}
+	if !f.now.Before(f.grant.Expires) {
+		out = append(out, Reason{GrantExpired, f.grant.Expires.Format(time.RFC3339)})
+	}
+	if f.proof.audience != "" && !slices.Contains(f.grant.Audience, f.proof.audience) {
+		out = append(out, Reason{AudienceRefused, "the grant names other resource servers"})
+	}
+	return out
+}
+
+func checkCapability(f *facts) []Reason {
+	if f.token == nil || f.grant == nil {
+		return nil // said by checkGrant
+	}
+	m := f.token.Capabilities().Match(f.act)
+	if m.Covered {
+		return nil
+	}
+	return []Reason{{Code(m.Reason), m.Detail}}
+}
+
+func checkStanding(f *facts) (out []Reason) {
+	if f.agent == nil || f.grant == nil {
+		return nil
+	}
+	if d := f.entry.Domain; d != "" && !(within(d, f.grant.Domain) && approved(d, f.agent.Domains)) {
+		out = append(out, Reason{DomainRefused, d})
+	}
+	if w := f.entry.Workflow; w != "" && !(within(w, f.grant.Workflow) && approved(w, f.agent.Workflows)) {
+		out = append(out, Reason{WorkflowRefused, w})
+	}
+	if have := min(f.agent.AuthorityLevel, f.grant.AuthorityLevel); have < f.entry.MinLevel {
+		out = append(out, Reason{LevelTooLow, fmt.Sprintf("needs %d, has %d", f.entry.MinLevel, have)})
+	}
+	return out
+}
+
+// within: a grant without a domain (workflow) is for any that the agent has.
+func within(want, have string) bool { return have == "" || have == want }
+
+func approved(want string, list []string) bool {
+	return len(list) == 0 || slices.Contains(list, want)
+}
+
+// checkContext holds asserted circumstances against the grant. A PEP asserts
+// only what it is registered for; an agent asserts nothing about itself.
+func checkContext(f *facts) (out []Reason) {
+	for _, c := range []struct {
+		key, value, have string
+		code             Code
+	}{
+		{"domain", f.context.Domain, grantField(f, func(g *registry.Grant) string { return g.Domain }), DomainRefused},
+		{"workflow", f.context.Workflow, grantField(f, func(g *registry.Grant) string { return g.Workflow }), WorkflowRefused},
+	} {
+		switch {
+		case c.value == "":
+		case f.pep == nil || !slices.Contains(f.pep.ContextKeys, c.key):
+			out = append(out, Reason{ContextRefused, c.key})
+		case !within(c.value, c.have):
+			out = append(out, Reason{c.code, c.value})
+		}
+	}
+	return out
+}
+
+func grantField(f *facts, get func(*registry.Grant) string) string {
+	if f.grant == nil {
+		return ""
+	}
+	return get(f.grant)
+}
+
+func checkReversibility(f *facts) []Reason {
+	if f.entry.Reversibility == registry.Irreversible {
+		return []Reason{{ApprovalRequired, f.entry.Action}}
+	}
+	return nil
+}
+
+// qualifiedBy says why a decision must be evidence: it materially affects
+// systems, data, people or compliance, or it is not a permit.
+func qualifiedBy(f *facts, v Verdict) (out []string) {
+	add := func(yes bool, why string) {
+		if yes {
+			out = append(out, why)
+		}
+	}
+	_, known := f.catalogue.Find(f.entry.Action)
+	add(!known, "unknown_action")
+	add(f.entry.Material, "material")
+	add(f.entry.Egress, "egress")
+	add(f.entry.Reversibility == registry.Irreversible, "irreversible")
+	add(v != Permit, "verdict")
+	return out
+}
+
+// entryFor is the catalogue's word on an action; what it does not know is
+// irreversible, egress and material.
+func entryFor(c registry.Catalogue, action string) registry.CatalogueAction {
+	if e, ok := c.Find(action); ok {
+		return e
+	}
+	return registry.CatalogueAction{Action: action, Reversibility: registry.Irreversible, Egress: true, Material: true}
+}

@@ -1,0 +1,134 @@
+// Package policy is the policy decision point (PDP): it decides, before an
+// agent acts, whether it may. It stands outside the agent, which can neither
+// reach nor attest its own authority.
+//
+// Decide is the flow: authenticate the act, load the facts, judge, record.
+// judge is pure and holds the one ordered list of checks; a "no" is a value.
+// Whatever cannot be known denies.
+package policy
+
+import (
+	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/capability"
+)
+
+// Verdict is the answer to "may this be done now?".
+type Verdict string
+
+const (
+	Permit Verdict = "permit"
+	Deny   Verdict = "deny"
+	StepUp Verdict = "step_up" // a human must approve; until then it is a no
+)
+
+// Code is a machine-readable reason of a verdict. Codes are stable.
+type Code string
+
+// The reasons, in the order of precedence in which a decision lists them.
+const (
+	KillGlobal         Code = "kill_global"
+	KillOrg            Code = "kill_org"
+	KillAgent          Code = "kill_agent"
+	KillGrant          Code = "kill_grant"
+	AgentUnknown       Code = "agent_unknown"
+	AgentNotApproved   Code = "agent_not_approved"
+	AgentSuspended     Code = "agent_suspended"
+	AgentRevoked       Code = "agent_revoked"
+	PossessionFailed   Code = "possession_failed"
+	GrantUnknown       Code = "grant_unknown"
+	GrantForeign       Code = "grant_foreign"
+	GrantRevoked       Code = "grant_revoked"
+	GrantNotYetValid   Code = "grant_not_yet_valid"
+	GrantExpired       Code = "grant_expired"
+	AudienceRefused    Code = "audience_refused"
+	CapabilityNone     Code = capability.ReasonNone
+	CapabilityMissing  Code = capability.ReasonMissing
+	ArgumentRefused    Code = capability.ReasonArgument
+	DomainRefused      Code = "domain_refused"
+	WorkflowRefused    Code = "workflow_refused"
+	LevelTooLow        Code = "level_too_low"
+	ContextRefused     Code = "context_refused"
+	ApprovalRequired   Code = "approval_required"
+	SubjectUnsupported Code = "subject_unsupported"
+)
+
+// Meanings says each reason in words, for people who ask why.
+var Meanings = map[Code]string{
+	KillGlobal:         "the operator has stopped everything",
+	KillOrg:            "the organization is stopped",
+	KillAgent:          "the agent is stopped by the kill switch",
+	KillGrant:          "the grant is stopped by the kill switch",
+	AgentUnknown:       "no registered agent has this DID",
+	AgentNotApproved:   "a registrar has not approved the agent yet",
+	AgentSuspended:     "the agent is suspended",
+	AgentRevoked:       "the agent is revoked, for good",
+	PossessionFailed:   "the act was not proven to be the agent's own: its signature over this very act is missing, wrong, stale or used before",
+	GrantUnknown:       "the grant token was not issued by this registry",
+	GrantForeign:       "the grant belongs to another agent or another key",
+	GrantRevoked:       "the grant is revoked",
+	GrantNotYetValid:   "the grant is not valid yet",
+	GrantExpired:       "the grant has expired",
+	AudienceRefused:    "the grant is not for this resource server, or the enforcement point does not guard it",
+	CapabilityNone:     "the grant takes this verb away explicitly (verb:none)",
+	CapabilityMissing:  "nothing in the grant covers this action on this resource",
+	ArgumentRefused:    "the grant covers the action, but not with these arguments",
+	DomainRefused:      "the action belongs to a business domain that the grant or the agent does not have",
+	WorkflowRefused:    "the action belongs to a workflow that the grant or the agent does not have",
+	LevelTooLow:        "the action needs a higher authority level",
+	ContextRefused:     "the enforcement point asserted context that it may not assert",
+	ApprovalRequired:   "the act cannot be undone: a human must approve it",
+	SubjectUnsupported: "only registered agents are decided about",
+}
+
+// Reason is why a verdict is what it is.
+type Reason struct {
+	Code   Code   `json:"code"`
+	Detail string `json:"detail,omitempty"` // for people; holds no argument values
+}
+
+// Request is the act to be decided about, as an enforcement point or the agent
+// itself states it. Nothing in it but the proven act is believed.
+type Request struct {
+	SubjectType string
+	Subject     string // DID of the agent, in any of its spellings
+	Act         capability.Act
+	Token       string // agent-cap+jwt
+	Proof       string // agent-action+jwt over the act
+	Context     Context
+}
+
+// Context is what the enforcement point asserts about the circumstances.
+type Context struct {
+	Domain   string
+	Workflow string
+}
+
+// Decision is the PDP's answer.
+type Decision struct {
+	ID           string             `json:"id"` // UUIDv7
+	Verdict      Verdict            `json:"verdict"`
+	Reasons      []Reason           `json:"reasons"` // all of them, in order; empty for permit
+	Qualified    bool               `json:"qualified"`
+	QualifiedBy  []string           `json:"qualified_by,omitempty"`
+	PolicyDigest string             `json:"policy_digest"`
+	Event        *registry.EventRef `json:"event,omitempty"`  // where it is recorded
+	Folded       bool               `json:"folded,omitempty"` // a repeat of a recorded denial, counted there
+	Repeated     bool               `json:"repeated,omitempty"`
+	Epochs       []registry.Epoch   `json:"epochs,omitempty"`
+	failure      string             // the possession code, for a 401
+}
+
+// PolicyDigest names the rules a decision was made by: this ordered list of
+// checks. Org policies will join it.
+var PolicyDigest = func() string {
+	names := make([]string, len(checks))
+	for i, c := range checks {
+		names[i] = c.name
+	}
+	form, err := canon.Marshal(map[string]any{"checks": names, "version": 1})
+	if err != nil {
+		panic(err) // constant input
+	}
+	return canon.Digest(form)
+}()

@@ -1,0 +1,200 @@
+package policy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/registry"
+)
+
+// record consumes the proof and, where the decision is qualified, writes its
+// event, in one transaction. The authority epochs are read again inside it.
+func (p *PDP) record(ctx context.Context, call registry.Call, req Request, f *facts, d Decision, digest string) (Decision, error) {
+	if f.agent == nil {
+		return d, nil // nobody's act: counted by the caller, never logged singly
+	}
+	draft, err := p.draft(call, req, f, d)
+	if err != nil {
+		return Decision{}, err
+	}
+	out := d
+	_, err = p.Store.Commit(ctx, registry.Command{Run: func(tx registry.Tx) (registry.Draft, error) {
+		out = d
+		if again, err := repeated(tx, call.Caller, f, digest); err != nil || again != nil {
+			if again != nil {
+				out = *again
+			}
+			return registry.Draft{Epochs: f.epochs}, err
+		}
+		fold := f.foldKey(d)
+		if fold != "" {
+			switch first, err := tx.Fold(fold); {
+			case err == nil:
+				if err := json.Unmarshal(first, &out); err != nil {
+					return registry.Draft{}, err
+				}
+				out.Folded = true
+				return registry.Draft{Epochs: f.epochs}, f.consume(tx, call.Caller, digest, out)
+			case !errors.Is(err, registry.NotFound):
+				return registry.Draft{}, err
+			}
+		}
+		dr := registry.Draft{Epochs: f.epochs, Sequenced: func(tx registry.Tx, refs []registry.EventRef) error {
+			if len(refs) > 0 {
+				out.Event = &refs[0]
+			}
+			if fold != "" {
+				raw, err := json.Marshal(out)
+				if err != nil {
+					return err
+				}
+				if err := tx.InsertFold(fold, raw); err != nil {
+					return err
+				}
+			}
+			return f.consume(tx, call.Caller, digest, out)
+		}}
+		if d.Qualified {
+			dr.Events = []registry.EventDraft{draft}
+		}
+		return dr, nil
+	}})
+	return out, err
+}
+
+// repeated finds an earlier use of the proof. The same caller with the same
+// body gets the recorded answer, unless that was a permit and authority has
+// moved since; anyone else, and an agent for itself, is refused.
+func repeated(tx registry.Tx, c registry.Caller, f *facts, digest string) (*Decision, error) {
+	if f.proof.code != "" {
+		return nil, nil
+	}
+	use, err := tx.ProofUse(f.proof.thumbprint, f.proof.jti)
+	if errors.Is(err, registry.NotFound) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	if c.PEP == nil || use.Caller != callerKey(c) || use.Digest != digest {
+		return nil, errReplayed
+	}
+	var d Decision
+	if err := json.Unmarshal(use.Answer, &d); err != nil {
+		return nil, err
+	}
+	if d.Verdict == Permit && !slices.Equal(d.Epochs, f.epochs) {
+		return nil, errReplayed
+	}
+	d.Repeated = true
+	return &d, nil
+}
+
+// consume spends the proof: (key thumbprint, jti) is unique.
+func (f *facts) consume(tx registry.Tx, c registry.Caller, digest string, d Decision) error {
+	if f.proof.code != "" {
+		return nil // nothing was proven, so nothing is spent
+	}
+	raw, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	// Kept past the proof's own end by the clock skew that verifiers allow.
+	err = tx.ConsumeProof(registry.ProofUse{
+		Thumbprint: f.proof.thumbprint, JTI: f.proof.jti, Caller: callerKey(c), Digest: digest, Answer: raw,
+		Expires: f.proof.expires.Add(2 * time.Minute).UnixMilli(),
+	})
+	if errors.Is(err, registry.Conflict) {
+		return errReplayed
+	}
+	return err
+}
+
+func callerKey(c registry.Caller) string { return string(c.Kind) + ":" + c.ID }
+
+// foldKey names the denials that are one event: same agent, action, reasons
+// and authority epochs. What was not proven folds whatever it asked for, so
+// that nobody fills an agent's sequence with acts it never signed.
+func (f *facts) foldKey(d Decision) string {
+	if d.Verdict != Deny {
+		return ""
+	}
+	parts := []string{f.agent.ID, f.recordedAction(), PolicyDigest}
+	for _, r := range d.Reasons {
+		parts = append(parts, string(r.Code))
+	}
+	for _, e := range f.epochs {
+		parts = append(parts, e.Scope.Key(), strconv.FormatUint(e.Value, 10))
+	}
+	return canon.Digest([]byte(strings.Join(parts, "\x00")))
+}
+
+func (f *facts) recordedAction() string {
+	if f.proof.code != "" {
+		return ""
+	}
+	return f.entry.Action
+}
+
+// draft makes the decision's event: digests and commitments in the artifact,
+// what they commit to beside it.
+func (p *PDP) draft(call registry.Call, req Request, f *facts, d Decision) (registry.EventDraft, error) {
+	args := req.Act.Arguments
+	if len(args) == 0 {
+		args = json.RawMessage("{}")
+	}
+	hidden := []struct {
+		name  string
+		value any
+	}{
+		{"payload", map[string]any{"arguments": args, "task": req.Act.Task}},
+		{"resource", req.Act.Resource},
+	}
+	if f.proof.code == "" {
+		hidden = append(hidden, struct {
+			name  string
+			value any
+		}{"proof", req.Proof}, struct {
+			name  string
+			value any
+		}{"token", req.Token})
+	}
+	body := registry.DecisionMade{
+		Decision: d.ID, DID: f.agent.DID, ProofHash: f.proof.hash, Audience: f.proof.audience,
+		Action: f.recordedAction(), Verdict: string(d.Verdict), Reasons: []string{}, QualifiedBy: append([]string{}, d.QualifiedBy...),
+		PolicyDigest: d.PolicyDigest, CatalogueDigest: f.catalogue.Digest, Epochs: map[string]int64{}, Commitments: map[string]string{},
+		Folds: d.Verdict == Deny,
+	}
+	ev := registry.EventDraft{Type: registry.EventDecision, Org: f.agent.Org, Agent: f.agent.ID, Actor: call.Caller.Actor, Trace: call.Trace}
+	if call.Caller.PEP != nil {
+		body.PEP = call.Caller.PEP.ID
+	} else {
+		ev.Actor = registry.Actor{Kind: registry.ActorAgent, ID: f.agent.ID}
+	}
+	if f.grant != nil {
+		body.Grant, body.TokenHash = f.grant.ID, f.grant.TokenHash
+	}
+	for _, r := range d.Reasons {
+		body.Reasons = append(body.Reasons, string(r.Code))
+	}
+	for _, e := range f.epochs {
+		body.Epochs[string(e.Scope.Kind)] = int64(e.Value)
+	}
+	for _, h := range hidden {
+		dis, err := canon.Disclose(h.name, h.value)
+		if err != nil {
+			return ev, err
+		}
+		if body.Commitments[h.name], err = dis.Commitment(); err != nil {
+			return ev, err
+		}
+		ev.Disclosures = append(ev.Disclosures, dis)
+	}
+	ev.Body = body
+	return ev, nil
+}

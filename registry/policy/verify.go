@@ -1,0 +1,54 @@
+package policy
+
+import (
+	"context"
+
+	"github.com/writ-registry/writ/registry"
+)
+
+// Verification is the answer of Verify, after RFC 7662, section 2.2: whether
+// the token and the proof stand now. It is no decision.
+type Verification struct {
+	Active   bool     `json:"active"`
+	Reasons  []Reason `json:"reasons"`
+	Subject  string   `json:"sub,omitempty"`
+	ClientID string   `json:"client_id,omitempty"`
+	Scope    string   `json:"scope,omitempty"`
+	Audience string   `json:"aud,omitempty"`
+	ID       string   `json:"jti,omitempty"`
+	Expires  int64    `json:"exp,omitempty"`
+	Org      string   `json:"org,omitempty"`
+}
+
+// Verify checks a grant token, its status and the agent's possession of it, for
+// a resource server of any organization. It weighs no policy, consumes nothing
+// and records nothing: a caller that executes on its word alone gives up
+// replay protection, policy and evidence.
+func (p *PDP) Verify(ctx context.Context, caller registry.Caller, req Request) (Verification, error) {
+	if _, err := req.Act.Digest(); err != nil {
+		return Verification{}, &registry.Error{Kind: registry.Malformed, Field: "/action/properties", Detail: err.Error(), Err: err}
+	}
+	f, err := p.load(ctx, caller, req)
+	if err != nil {
+		return Verification{}, err
+	}
+	v := Verification{Reasons: []Reason{}}
+	for _, check := range []func(*facts) []Reason{checkStatus, checkPossession, checkGrant, checkCapability} {
+		v.Reasons = append(v.Reasons, check(f)...)
+	}
+	if len(v.Reasons) > 0 {
+		return v, nil
+	}
+	c := f.token.Claims()
+	v.Active, v.Subject, v.ClientID, v.Scope, v.Audience, v.ID, v.Expires, v.Org = true, c.Subject, c.ClientID, c.Scope, f.proof.audience, c.ID, c.Expires, c.Org
+	return v, nil
+}
+
+// Explain says a recorded decision in words: each reason with its meaning.
+func Explain(codes []string) []Reason {
+	out := make([]Reason, len(codes))
+	for i, c := range codes {
+		out[i] = Reason{Code(c), Meanings[Code(c)]}
+	}
+	return out
+}
