@@ -181,6 +181,15 @@ func (s *Submitter) Run(ctx context.Context) error {
 	}
 }
 
+// Once runs one cycle now, as Run does when a head is due, and returns its
+// error: for commands and tests. It does not wait for inclusion; the next
+// cycle finds out. It MUST NOT be called while Run runs.
+func (s *Submitter) Once(ctx context.Context) error {
+	_, err := s.cycle(ctx, true)
+	s.report(err)
+	return err
+}
+
 // cycle is the whole flow once: what became of what was sent, what the ledger
 // holds, whether that fits the log, and, when send is set and there is
 // something new, the next head. It reports whether an attempt now waits for
