@@ -1,0 +1,222 @@
+// Package registrytest builds registries for tests, on the real store: SQLite
+// in a temporary folder, the real journal, the real decision point. There is
+// no second, in-memory store: it would be one more thing to keep true.
+package registrytest
+
+import (
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/internal/sqlstore"
+	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/capability"
+	"github.com/writ-registry/writ/registry/did"
+	"github.com/writ-registry/writ/registry/journal"
+	"github.com/writ-registry/writ/registry/policy"
+)
+
+// Origin is the public origin of a House.
+const Origin = "http://localhost:8080"
+
+// LogOrigin is the origin line of its log.
+const LogOrigin = "localhost:8080/log"
+
+// House is a running registry with its operator.
+type House struct {
+	*registry.Registry
+	PDP      *policy.PDP
+	DB       *sqlstore.DB
+	Journal  *journal.Journal
+	Operator registry.Caller
+	Secret   string // the operator's credential
+	Clock    *Clock
+}
+
+// Clock is a clock that a test moves.
+type Clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+// Now is the clock's time.
+func (c *Clock) Now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.t }
+
+// Add moves the clock.
+func (c *Clock) Add(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.t = c.t.Add(d) }
+
+// Option changes how a House is built.
+type Option func(*journal.Config)
+
+// WithBackend wraps the journal's database, to break it on purpose.
+func WithBackend(wrap func(journal.Backend) journal.Backend) Option {
+	return func(c *journal.Config) { c.Backend = wrap(c.Backend) }
+}
+
+// New starts a House that ends with the test.
+func New(t testing.TB, opts ...Option) *House {
+	t.Helper()
+	h := Open(t, t.TempDir(), opts...)
+	out, err := h.Bootstrap(t.Context())
+	if err != nil {
+		t.Fatalf("bootstrap: %v", err)
+	}
+	h.Secret = out.Secret
+	if h.Operator, err = h.Authenticate(t.Context(), out.Secret); err != nil {
+		t.Fatalf("authenticate the operator: %v", err)
+	}
+	return h
+}
+
+// Open starts a House on a folder that may hold one already.
+func Open(t testing.TB, dir string, opts ...Option) *House {
+	t.Helper()
+	db, err := sqlstore.Open(t.Context(), filepath.Join(dir, "writ.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend, err := db.Journal(t.Context(), LogOrigin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := &Clock{t: time.Now().UTC().Truncate(time.Second)}
+	cfg := journal.Config{Backend: backend, Log: LogOrigin, Now: clock.Now}
+	for _, o := range opts {
+		o(&cfg)
+	}
+	j := journal.New(cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); j.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done; db.Close() })
+
+	web, err := did.Web(Origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, update, next := Key(1), Key(2), Key(3)
+	r := registry.New(registry.Config{
+		Store: j, Origin: Origin, DID: web.String(), TokenKey: token, UpdateKey: update, NextKey: next.Public(), Now: clock.Now,
+	})
+	return &House{Registry: r, PDP: policy.New(j, Origin, token.Public(), clock.Now), DB: db, Journal: j, Clock: clock}
+}
+
+// Key is a fixed Ed25519 key.
+func Key(n byte) *jose.PrivateKey { return jose.NewEd25519FromSeed([32]byte{n}) }
+
+// Call is a call by the operator.
+func (h *House) Call() registry.Call {
+	return registry.Call{Caller: h.Operator, Trace: "00000000000000000000000000000001"}
+}
+
+// Agent is a registered, approved agent with its key.
+type Agent struct {
+	registry.Agent
+	Signer *jose.PrivateKey
+	house  *House
+}
+
+// NewAgent registers and approves an agent in an org ("" = the operator's).
+func (h *House) NewAgent(t testing.TB, name string, change ...func(*registry.NewAgent)) *Agent {
+	t.Helper()
+	signer, err := jose.GenerateEd25519()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := registry.NewAgent{Org: registry.HouseOrg, Name: name, AuthorityLevel: 2}
+	for _, f := range change {
+		f(&in)
+	}
+	in.JWK, _ = json.Marshal(signer.Public().JWK())
+	in.Possession = h.Possession(t, signer, in.Org, in.Name)
+	out, err := h.RequestAgent(t.Context(), h.Call(), in)
+	if err != nil {
+		t.Fatalf("request agent: %v", err)
+	}
+	out, err = h.ApproveAgent(t.Context(), h.Call(), out.Value.ID)
+	if err != nil {
+		t.Fatalf("approve agent: %v", err)
+	}
+	return &Agent{out.Value, signer, h}
+}
+
+// Possession signs a registration.
+func (h *House) Possession(t testing.TB, signer *jose.PrivateKey, org, name string) string {
+	t.Helper()
+	now := h.Clock.Now().Unix()
+	s, err := capability.SignRegistration(signer, capability.RegistrationClaims{
+		Issuer: signer.Public().ThumbprintURI(), Audience: Origin, ID: capability.NewJTI(), IssuedAt: now, Expires: now + 60, Org: org, Name: name,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Grant issues a grant to the agent.
+func (a *Agent) Grant(t testing.TB, capabilities string, change ...func(*registry.NewGrant)) registry.Grant {
+	t.Helper()
+	in := registry.NewGrant{Agent: a.ID, Capabilities: capabilities}
+	for _, f := range change {
+		f(&in)
+	}
+	out, err := a.house.IssueGrant(t.Context(), a.house.Call(), in)
+	if err != nil {
+		t.Fatalf("issue grant: %v", err)
+	}
+	return out.Value
+}
+
+// Ask makes a proven request for verb:type/id with JSON arguments.
+func (a *Agent) Ask(t testing.TB, g registry.Grant, verb, typ, id, args string, change ...func(*capability.ActionClaims)) policy.Request {
+	t.Helper()
+	act := capability.Act{Action: verb, Resource: capability.Resource{Type: typ, ID: id}, Arguments: json.RawMessage(args)}
+	adg, err := act.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := a.house.Clock.Now().Unix()
+	c := capability.ActionClaims{
+		Issuer: a.DID, Audience: g.Audience[0], PDP: Origin, TokenHash: g.TokenHash, ActDigest: adg, ID: capability.NewJTI(), IssuedAt: now, Expires: now + 60,
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	proof, err := capability.SignAction(a.Signer, a.KeyID, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return policy.Request{SubjectType: "agent", Subject: a.DID, Act: act, Token: g.Token, Proof: proof}
+}
+
+// Direct is the call of an agent that asks for itself.
+func (a *Agent) Direct() registry.Call {
+	return registry.Call{Caller: registry.Caller{Actor: registry.Actor{Kind: registry.ActorAgent}}, Trace: "00000000000000000000000000000002"}
+}
+
+// PEP registers an enforcement point and returns a call by it.
+func (h *House) PEP(t testing.TB, name string, resources []string, contextKeys ...string) registry.Call {
+	t.Helper()
+	out, err := h.RegisterPEP(t.Context(), h.Call(), registry.NewPEP{Org: registry.HouseOrg, Name: name, Resources: resources, ContextKeys: contextKeys})
+	if err != nil {
+		t.Fatalf("register PEP: %v", err)
+	}
+	c, err := h.Authenticate(t.Context(), out.Secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return registry.Call{Caller: c, Trace: "00000000000000000000000000000003"}
+}
+
+// Catalogue activates actions for the operator's org: each is
+// "verb:type reversibility [egress] [material]".
+func (h *House) Catalogue(t testing.TB, actions ...registry.CatalogueAction) {
+	t.Helper()
+	if _, err := h.ActivateCatalogue(t.Context(), h.Call(), registry.HouseOrg, actions); err != nil {
+		t.Fatalf("activate catalogue: %v", err)
+	}
+}
