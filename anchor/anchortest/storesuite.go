@@ -55,6 +55,7 @@ func save(t testing.TB, s anchor.AttemptStore, rec anchor.AttemptRecord) anchor.
 
 func mark(t testing.TB, s anchor.AttemptStore, rec anchor.AttemptRecord, state anchor.AttemptState, c anchor.Confirmation) anchor.AttemptRecord {
 	t.Helper()
+	c.TxHash = rec.Tx
 	if err := s.MarkAttempt(t.Context(), rec.ID, state, c); err != nil {
 		t.Fatal(err)
 	}
