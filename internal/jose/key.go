@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/sha256"
+	"encoding/json"
 	"math/big"
 
 	"github.com/mr-tron/base58"
@@ -44,15 +45,15 @@ type JWK struct {
 // wireJWK is what ParseJWK reads: a JWK, the harmless members around it, and the
 // private member, listed only so that it gets an error of its own.
 type wireJWK struct {
-	Kty    string   `json:"kty"`
-	Crv    string   `json:"crv"`
-	X      string   `json:"x"`
-	Y      string   `json:"y"`
-	D      string   `json:"d"`
-	Kid    string   `json:"kid"`
-	Use    string   `json:"use"`
-	Alg    string   `json:"alg"`
-	KeyOps []string `json:"key_ops"`
+	Kty    string          `json:"kty"`
+	Crv    string          `json:"crv"`
+	X      string          `json:"x"`
+	Y      string          `json:"y"`
+	D      json.RawMessage `json:"d"`
+	Kid    string          `json:"kid"`
+	Use    string          `json:"use"`
+	Alg    string          `json:"alg"`
+	KeyOps []string        `json:"key_ops"`
 }
 
 // ParseJWK reads one public key from its JWK of at most MaxKeySize bytes. Members
@@ -67,7 +68,7 @@ func ParseJWK(raw []byte) (PublicKey, error) {
 	if err := canon.Unmarshal(raw, &w); err != nil {
 		return PublicKey{}, fail(CodeMalformed, "JWK: "+err.Error())
 	}
-	if w.D != "" {
+	if w.D != nil {
 		return PublicKey{}, fail(CodeKey, "JWK holds a private key")
 	}
 	k, err := JWK{Kty: w.Kty, Crv: w.Crv, X: w.X, Y: w.Y}.PublicKey()

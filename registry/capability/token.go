@@ -1,11 +1,16 @@
 package capability
 
 import (
+	"bytes"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/internal/jose"
 )
 
@@ -131,9 +136,10 @@ func checkWindow(iat, exp int64, now time.Time) error {
 	return nil
 }
 
-// parse reads a token of one typ and its claims, of which each name in required
-// must be present.
-func parse(raw, typ string, claims any, required []string) (*jose.Token, error) {
+// parse reads a token of one typ into claims, a pointer to its struct. The payload
+// must be the JSON of that struct, in any order and spacing: nothing is missing that
+// is not optional, and null stands for nothing.
+func parse(raw, typ string, claims any) (*jose.Token, error) {
 	t, err := jose.Parse(raw, typ, MaxToken)
 	if err != nil {
 		return nil, err
@@ -141,14 +147,30 @@ func parse(raw, typ string, claims any, required []string) (*jose.Token, error) 
 	if err := t.Claims(claims); err != nil {
 		return nil, err
 	}
-	var members map[string]any
-	if err := t.Claims(&members); err != nil {
+	want, err := canon.Marshal(claims)
+	if err != nil {
 		return nil, err
 	}
-	for _, name := range required {
-		if members[name] == nil {
-			return nil, fmt.Errorf("claim %s is missing", name)
-		}
+	got, err := canon.Canonical(t.Payload)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(got, want) {
+		return nil, missing(got, want)
 	}
 	return t, nil
+}
+
+// missing says which required claim a payload lacks.
+func missing(got, want []byte) error {
+	var present, required map[string]json.RawMessage
+	if err := errors.Join(canon.Unmarshal(got, &present), canon.Unmarshal(want, &required)); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(required)) {
+		if !bytes.Equal(present[name], required[name]) {
+			return fmt.Errorf("claim %s is missing, null or not in its one form", name)
+		}
+	}
+	return errors.New("an optional claim is null or empty")
 }
