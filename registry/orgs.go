@@ -16,15 +16,16 @@ import (
 const HouseOrg = "operator"
 
 // Bootstrap prepares an empty registry: the operator's org, its first
-// principal with the role operator, and the event that opens the log. It
-// returns the operator's credential. Conflict: it was done before.
-func (r *Registry) Bootstrap(ctx context.Context) (Outcome[Principal], error) {
+// principal with the role operator and the given credential (see NewSecret),
+// and the event that opens the log. The caller keeps the credential safe before
+// it calls, so that a crash in between locks nobody out. Conflict: it was done
+// before.
+func (r *Registry) Bootstrap(ctx context.Context, secret string) (Outcome[Principal], error) {
 	org := Org{ID: NewID(), Name: HouseOrg, DisplayName: "Registry operator", Created: r.now()}
 	p := Principal{ID: NewID(), Org: org.ID, DisplayName: "First operator", Roles: []Role{RoleOperator}, Created: r.now()}
-	secret, hash := newSecret(ActorPrincipal)
 	call := Call{Caller: Caller{Actor: Actor{Kind: ActorRegistry, ID: org.ID}}, Trace: strings.Repeat("0", 32)}
-	out, err := commit(ctx, r, call, false, func(tx Tx) (Principal, *EventDraft, error) {
-		if err := errors.Join(tx.InsertOrg(org), tx.InsertPrincipal(p), tx.InsertCredential(hash, Actor{ActorPrincipal, p.ID})); err != nil {
+	return commit(ctx, r, call, false, func(tx Tx) (Principal, *EventDraft, error) {
+		if err := errors.Join(tx.InsertOrg(org), tx.InsertPrincipal(p), tx.InsertCredential(hashSecret(secret), Actor{ActorPrincipal, p.ID})); err != nil {
 			return p, nil, err
 		}
 		return p, &EventDraft{Type: EventRegistryCreated, Org: org.ID, Body: RegistryCreated{
@@ -32,8 +33,6 @@ func (r *Registry) Bootstrap(ctx context.Context) (Outcome[Principal], error) {
 			UpdateKey: r.UpdateKey.Public().Multikey(), Operator: p.ID,
 		}}, nil
 	})
-	out.Secret = secret
-	return out, err
 }
 
 // NewOrg is the input of CreateOrg.
@@ -121,7 +120,7 @@ func (r *Registry) CreatePrincipal(ctx context.Context, call Call, in NewPrincip
 		return none, Errorf(Denied, "only an operator makes operators")
 	}
 	p := Principal{ID: NewID(), DisplayName: in.DisplayName, Roles: in.Roles, Created: r.now()}
-	secret, hash := newSecret(ActorPrincipal)
+	secret := NewSecret(ActorPrincipal)
 	out, err := commit(ctx, r, call, false, func(tx Tx) (Principal, *EventDraft, error) {
 		org, err := findOrg(tx, call.Caller, in.Org)
 		if err != nil {
@@ -132,7 +131,7 @@ func (r *Registry) CreatePrincipal(ctx context.Context, call Call, in NewPrincip
 		}
 		p.Org = org.ID
 		return p, &EventDraft{Type: EventPrincipalCreated, Org: org.ID, Body: PrincipalCreated{p.ID, p.Roles}},
-			errors.Join(tx.InsertPrincipal(p), tx.InsertCredential(hash, Actor{ActorPrincipal, p.ID}))
+			errors.Join(tx.InsertPrincipal(p), tx.InsertCredential(hashSecret(secret), Actor{ActorPrincipal, p.ID}))
 	})
 	return withSecret(out, secret), err
 }
@@ -157,7 +156,7 @@ func (r *Registry) RegisterPEP(ctx context.Context, call Call, in NewPEP) (Outco
 		return Outcome[PEP]{}, first(err)
 	}
 	p := PEP{ID: NewID(), Name: in.Name, Resources: in.Resources, ContextKeys: in.ContextKeys, Created: r.now()}
-	secret, hash := newSecret(ActorPEP)
+	secret := NewSecret(ActorPEP)
 	out, err := commit(ctx, r, call, false, func(tx Tx) (PEP, *EventDraft, error) {
 		org, err := findOrg(tx, call.Caller, in.Org)
 		if err != nil {
@@ -168,7 +167,7 @@ func (r *Registry) RegisterPEP(ctx context.Context, call Call, in NewPEP) (Outco
 		}
 		p.Org = org.ID
 		return p, &EventDraft{Type: EventPEPRegistered, Org: org.ID, Body: PEPRegistered{p.ID, p.Resources, nonNil(p.ContextKeys)}},
-			errors.Join(tx.InsertPEP(p), tx.InsertCredential(hash, Actor{ActorPEP, p.ID}))
+			errors.Join(tx.InsertPEP(p), tx.InsertCredential(hashSecret(secret), Actor{ActorPEP, p.ID}))
 	})
 	return withSecret(out, secret), err
 }

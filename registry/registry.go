@@ -133,7 +133,7 @@ func commit[T any](ctx context.Context, r *Registry, call Call, urgent bool, run
 func (r *Registry) Authenticate(ctx context.Context, token string) (Caller, error) {
 	var c Caller
 	err := r.Store.View(ctx, func(tx Tx) (err error) {
-		if c.Actor, err = tx.Credential(sha256.Sum256([]byte(token))); err != nil {
+		if c.Actor, err = tx.Credential(hashSecret(token)); err != nil {
 			return err
 		}
 		if c.Kind == ActorPEP {
@@ -151,11 +151,11 @@ func (r *Registry) Authenticate(ctx context.Context, token string) (Caller, erro
 	return c, err
 }
 
-// newSecret draws a credential; only its hash is kept.
-func newSecret(kind ActorKind) (secret string, hash [32]byte) {
-	secret = "writ_" + string(kind) + "_" + canon.Nonce(32)
-	return secret, sha256.Sum256([]byte(secret))
-}
+// NewSecret draws a bearer credential of 256 random bits; the registry keeps
+// only its hash.
+func NewSecret(kind ActorKind) string { return "writ_" + string(kind) + "_" + canon.Nonce(32) }
+
+func hashSecret(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
 
 // NewID is a fresh UUIDv7 (RFC 9562, section 5.7).
 func NewID() string { return uuid.Must(uuid.NewV7()).String() }

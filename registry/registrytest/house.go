@@ -61,12 +61,12 @@ func WithBackend(wrap func(journal.Backend) journal.Backend) Option {
 func New(t testing.TB, opts ...Option) *House {
 	t.Helper()
 	h := Open(t, t.TempDir(), opts...)
-	out, err := h.Bootstrap(t.Context())
-	if err != nil {
+	h.Secret = registry.NewSecret(registry.ActorPrincipal)
+	if _, err := h.Bootstrap(t.Context(), h.Secret); err != nil {
 		t.Fatalf("bootstrap: %v", err)
 	}
-	h.Secret = out.Secret
-	if h.Operator, err = h.Authenticate(t.Context(), out.Secret); err != nil {
+	var err error
+	if h.Operator, err = h.Authenticate(t.Context(), h.Secret); err != nil {
 		t.Fatalf("authenticate the operator: %v", err)
 	}
 	return h
