@@ -1,0 +1,179 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/writ-registry/writ/anchor"
+	"github.com/writ-registry/writ/registry/policy"
+)
+
+// Metrics is what /metrics shows. It is made before the journal, whose Observe
+// hook is ObserveCommit.
+type Metrics struct {
+	Registry *prometheus.Registry
+
+	requests  *prometheus.CounterVec
+	latency   *prometheus.HistogramVec
+	decisions *prometheus.CounterVec
+	refused   *prometheus.CounterVec
+	batch     prometheus.Histogram
+	commit    prometheus.Histogram
+}
+
+// NewMetrics makes the registry's metrics, with those of the Go runtime and
+// the process.
+func NewMetrics() *Metrics {
+	fast := []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+	m := &Metrics{
+		Registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "writ_http_requests_total", Help: "HTTP requests by route, method and status.",
+		}, []string{"route", "method", "status"}),
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "writ_http_request_seconds", Help: "Time to answer, by route.", Buckets: fast,
+		}, []string{"route"}),
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "writ_decisions_total", Help: "Decisions by verdict and first reason; a permit has none.",
+		}, []string{"verdict", "reason"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "writ_authentication_failures_total", Help: "Refused credentials and proofs by code.",
+		}, []string{"code"}),
+		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "writ_journal_batch_commands", Help: "Commands made durable by one commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 10),
+		}),
+		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "writ_journal_commit_seconds", Help: "Time of one commit, from the first command to durable.", Buckets: fast,
+		}),
+	}
+	m.Registry.MustRegister(m.requests, m.latency, m.decisions, m.refused, m.batch, m.commit,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// ObserveCommit is the journal's Observe hook.
+func (m *Metrics) ObserveCommit(commands int, took time.Duration) {
+	m.batch.Observe(float64(commands))
+	m.commit.Observe(took.Seconds())
+}
+
+func (m *Metrics) request(c *gin.Context, took time.Duration) {
+	route := c.FullPath()
+	if route == "" {
+		route = "unmatched" // never the path itself: it would be one series for each
+	}
+	m.requests.WithLabelValues(route, method(c.Request.Method), strconv.Itoa(c.Writer.Status())).Inc()
+	m.latency.WithLabelValues(route).Observe(took.Seconds())
+}
+
+// method keeps made-up methods from becoming series.
+func method(name string) string {
+	switch name {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":
+		return name
+	}
+	return "other"
+}
+
+func (m *Metrics) decision(d policy.Decision) {
+	reason := ""
+	if len(d.Reasons) > 0 {
+		reason = string(d.Reasons[0].Code)
+	}
+	m.decisions.WithLabelValues(string(d.Verdict), reason).Inc()
+}
+
+// watch registers the gauges of the log and its anchors, read at each scrape.
+// It errs if the metrics belong to another handler already.
+func (m *Metrics) watch(s *server) error {
+	err := m.Registry.Register(&evidence{s})
+	if errors.As(err, &prometheus.AlreadyRegisteredError{}) {
+		return errors.New("api: Metrics are in use by another handler")
+	}
+	return err
+}
+
+// evidence collects how far log, checkpoint and anchors have come.
+type evidence struct{ s *server }
+
+var (
+	logSize       = prometheus.NewDesc("writ_log_size", "Committed entries of the log.", nil, nil)
+	signedSize    = prometheus.NewDesc("writ_checkpoint_size", "Entries under the newest signed checkpoint.", nil, nil)
+	checkpointAge = prometheus.NewDesc("writ_checkpoint_age_seconds", "Time since the newest checkpoint was signed.", nil, nil)
+	anchoredSize  = prometheus.NewDesc("writ_anchored_size", "Entries under the newest head that a ledger has included.", []string{"ledger", "operators_own"}, nil)
+	anchorLag     = prometheus.NewDesc("writ_anchor_lag_entries", "Committed entries that no included head of the ledger covers.", []string{"ledger", "operators_own"}, nil)
+)
+
+func (e *evidence) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{logSize, signedSize, checkpointAge, anchoredSize, anchorLag} {
+		ch <- d
+	}
+}
+
+func (e *evidence) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	size, _, err := e.s.Log.Head(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(logSize, err)
+		return
+	}
+	gauge(logSize, float64(size))
+	if latest, ok := e.s.latest(); ok {
+		gauge(signedSize, float64(latest.Size))
+		gauge(checkpointAge, e.s.Now().Sub(latest.Time).Seconds())
+	}
+	heads, err := e.s.anchored(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(anchoredSize, err)
+		return
+	}
+	for _, h := range heads {
+		own := strconv.FormatBool(h.Ledger.OperatorsOwn)
+		gauge(anchoredSize, float64(h.Size), h.Ledger.Name, own)
+		gauge(anchorLag, float64(max(size, h.Size)-h.Size), h.Ledger.Name, own)
+	}
+}
+
+// anchored returns the largest included head of each ledger.
+func (s *server) anchored(ctx context.Context) (best []anchor.AnchorRecord, err error) {
+	if s.Anchored == nil {
+		return nil, nil
+	}
+	all, err := s.Anchored.NewestAnchors(ctx, s.Log.Origin())
+	if err != nil {
+		return nil, err
+	}
+	at := map[string]int{}
+	for _, a := range all {
+		if !a.Confirmation.Finality.AtLeast(anchor.Included) {
+			continue
+		}
+		i, seen := at[a.Ledger.Name]
+		switch {
+		case !seen:
+			at[a.Ledger.Name] = len(best)
+			best = append(best, a)
+		case a.Size > best[i].Size:
+			best[i] = a
+		}
+	}
+	return best, nil
+}
+
+// latest is the newest published checkpoint.
+func (s *server) latest() (anchor.SignedCheckpoint, bool) {
+	if s.Checkpoints == nil {
+		return anchor.SignedCheckpoint{}, false
+	}
+	return s.Checkpoints.Latest()
+}

@@ -1,0 +1,175 @@
+// Package api is the registry's REST door: authenticate the caller, read the
+// body strictly, make one call of a use case, answer. It decides nothing.
+//
+// New is the route table. /v1 is described by Go types (huma), which validate
+// requests and generate api/openapi.yaml; the AuthZEN endpoint and what is
+// public is plain gin, for speed and because their formats are others'.
+//
+// The order of work for a request is: size, credential, body, use case. The
+// body of a caller that is not authenticated is not read; the one exception
+// is an agent that asks for itself, whose credential is in the body.
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/writ-registry/writ/anchor"
+	"github.com/writ-registry/writ/anchor/tlog"
+	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/policy"
+)
+
+// Config wires the handler. Registry, PDP, Log and LogKey are required.
+type Config struct {
+	Registry *registry.Registry
+	PDP      *policy.PDP
+
+	Log         Log
+	LogKey      string      // note verifier key of the checkpoint key (C2SP signed-note)
+	Checkpoints Checkpoints // nil: nothing is signed
+	Receipts    Receipts    // nil: no receipts are made
+
+	// Anchors lists attempts to anchor heads of Log, newest first, whose id is
+	// below before (0 = from the newest). nil: nothing is anchored.
+	Anchors  func(ctx context.Context, before int64, limit int) ([]anchor.AttemptRecord, error)
+	Anchored anchor.AnchorSource // the newest anchored heads, for pages and metrics; may be nil
+	Ledgers  []anchor.Info       // those that Anchors names
+
+	// Ready is asked by /readyz; every check without error means ready.
+	Ready   func(ctx context.Context) []Check
+	Metrics *Metrics     // nil: one of its own
+	Logger  *slog.Logger // nil: slog.Default()
+	Now     func() time.Time
+
+	// FailureBurst and FailureRate bound failed authentications of one network
+	// address: that many at once, and that many a second after. 0 = 100 and 5.
+	FailureBurst int
+	FailureRate  float64
+}
+
+// Log is the registry's view of its Merkle log. *sqlstore.Log is one.
+//
+// Head returns the committed head. Safe for concurrent use.
+type Log interface {
+	tlog.Reader
+	Origin() string
+	Head(ctx context.Context) (size uint64, root [32]byte, err error)
+}
+
+// Checkpoints gives the newest published checkpoint; false before the first.
+// *anchor.Checkpointer is one.
+type Checkpoints interface {
+	Latest() (anchor.SignedCheckpoint, bool)
+}
+
+// Receipts makes the strongest receipt there is for an event. It is asked only
+// for callers who may read the event. *anchor.Prover is one.
+type Receipts interface {
+	Receipt(ctx context.Context, cid string) (anchor.Receipt, error)
+}
+
+// Check is one thing that must work before requests are served.
+type Check struct {
+	Name string
+	Err  error // shown to the operator's log only
+}
+
+type server struct {
+	Config
+	budget *budget
+	huma   huma.API
+	spec   spec
+}
+
+// New returns the handler.
+func New(c Config) (http.Handler, error) {
+	s, engine, err := build(c)
+	if err != nil {
+		return nil, err
+	}
+	return engine, s.describe()
+}
+
+func build(c Config) (*server, *gin.Engine, error) {
+	if c.Registry == nil || c.PDP == nil || c.Log == nil || c.LogKey == "" {
+		return nil, nil, errors.New("api: Config needs Registry, PDP, Log and LogKey")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Metrics == nil {
+		c.Metrics = NewMetrics()
+	}
+	s := &server{Config: c, budget: newBudget(c.FailureBurst, c.FailureRate)}
+	if err := c.Metrics.watch(s); err != nil {
+		return nil, nil, err
+	}
+	return s, s.routes(), nil
+}
+
+// routes is the route table.
+func (s *server) routes() *gin.Engine {
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	e.UseEscapedPath, e.UnescapePathValues = true, false // a DID in a path carries %3A: unescape once, in params
+	e.RedirectTrailingSlash, e.HandleMethodNotAllowed = false, true
+	if err := e.SetTrustedProxies(nil); err != nil {
+		panic(err) // nil is always accepted
+	}
+	e.Use(s.begin, s.observe, s.recover, s.params)
+	e.NoRoute(s.noRoute)
+	e.NoMethod(s.noMethod)
+
+	// The registry's own API: who calls first, then what.
+	v1 := e.Group("/", s.limit, s.authenticated, s.strictBody, s.idempotent)
+	s.huma = newHuma(e, v1)
+	s.routeOrgs()
+	s.routePrincipals()
+	s.routePEPs()
+	s.routeAgents()
+	s.routeGrants()
+	s.routeKill()
+	s.routeEvents()
+	s.routeAnchors()
+	s.routeVerify()
+
+	// OpenID AuthZEN Authorization API 1.0.
+	e.POST("/access/v1/evaluation", s.limit, s.asker, s.openBody, s.evaluate)
+	e.GET("/.well-known/authzen-configuration", s.authzenMetadata)
+
+	// Public: the log, DIDs, the description of all this.
+	e.GET("/v1/log", s.logState)
+	e.GET("/log/checkpoint", s.checkpoint)
+	e.GET("/log/tile/*path", s.tile)
+	e.GET("/.well-known/did.json", s.registryDID)
+	e.GET("/agents/:id/did.json", s.agentDID)
+	e.GET("/agents/:id/did.jsonl", s.agentDIDLog)
+	e.GET("/openapi.yaml", s.serveYAML)
+	e.GET("/openapi.json", s.serveJSON)
+
+	// Operations.
+	e.GET("/healthz", s.healthz)
+	e.GET("/readyz", s.readyz)
+	e.GET("/metrics", gin.WrapH(promhttp.HandlerFor(s.Metrics.Registry, promhttp.HandlerOpts{})))
+
+	// Pages for people, read-only.
+	e.GET("/", s.pageFront)
+	e.GET("/ui/style.css", s.pageStyle)
+	ui := e.Group("/ui", s.visitor)
+	ui.GET("/login", s.pageLogin)
+	ui.GET("/", s.pageOverview)
+	ui.GET("/agents/:id", s.pageAgent)
+	ui.GET("/events/:cid", s.pageEvent)
+	return e
+}
