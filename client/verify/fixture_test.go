@@ -1,0 +1,217 @@
+package verify_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
+	fnote "github.com/transparency-dev/formats/note"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/writ-registry/writ/anchor"
+	"github.com/writ-registry/writ/anchor/tlog"
+	"github.com/writ-registry/writ/client/verify"
+	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/registry/capability"
+)
+
+const (
+	origin   = "registry.example/log"
+	contract = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
+	agentDID = "did:webvh:QmScid:registry.example:agents:a1"
+)
+
+// world is a registry with one decision in its log, and everything that a receipt
+// for it is made from.
+type world struct {
+	log      *memoryLog
+	artifact []byte
+	index    uint64
+	anchors  []anchor.AnchorRecord
+	open     []anchor.ReceiptDisclosure
+	vkey     string
+	headKey  *secp256k1.PrivateKey
+	store    *memoryStore
+	prover   *anchor.Prover
+	witness  string // vkey of the witness that cosigned
+	trust    verify.Trust
+}
+
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// newWorld makes a log of 700 entries with the decision at 300, a witnessed and
+// anchored checkpoint at 500 and the newest at 700.
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	ctx := context.Background()
+	w := &world{log: newMemoryLog(), store: &memoryStore{}, index: 300}
+	w.headKey = must(secp256k1.GeneratePrivateKey())(t)
+	w.decision(t)
+
+	skey, vkey, err := note.GenerateKey(rand.Reader, origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wskey, wvkey, err := note.GenerateKey(rand.Reader, "witness.example/w1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.vkey, w.witness = vkey, wvkey
+	signer := must(note.NewSigner(skey))(t)
+	verifier := must(note.NewVerifier(vkey))(t)
+	c := anchor.NewCheckpointer(anchor.CheckpointerConfig{
+		Log: w.log, Signer: signer, Verifier: verifier, Store: w.store, Home: &memoryHome{},
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	for i := range 700 {
+		entry := verify.EntryOf([]byte{byte(i), byte(i >> 8)})
+		if uint64(i) == w.index {
+			entry = verify.EntryOf(w.artifact)
+		}
+		w.log.commit(t, entry)
+		if i+1 == 500 || i+1 == 600 || i+1 == 700 {
+			if err := c.Check(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// A witness cosigns the checkpoint that is anchored.
+	cosigner := must(fnote.NewSignerForCosignatureV1(wskey))(t)
+	for i := range w.store.rows {
+		n := must(note.Open(w.store.rows[i].Note, note.VerifierList(verifier)))(t)
+		w.store.rows[i].Note = must(note.Sign(n, cosigner))(t)
+	}
+	w.prover = anchor.NewProver(anchor.ProverConfig{
+		Log: w.log, Events: w, Checkpoints: c, Store: w.store, Anchors: w, LogKey: vkey,
+	})
+	w.trust = verify.Trust{
+		Logs:      []verify.TrustedLog{{Origin: origin, VKey: vkey}},
+		HeadKeys:  []string{verify.FormatAddress(address(w.headKey.PubKey()))},
+		Chains:    []verify.TrustedChain{{ChainID: "11155111", Contract: contract, Independent: true}},
+		Witnesses: []string{wvkey},
+	}
+	return w
+}
+
+// decision makes the event: an agent's signed act, permitted.
+func (w *world) decision(t testing.TB) {
+	t.Helper()
+	registry := must(jose.GenerateEd25519())(t)
+	agent := must(jose.GenerateP256())(t)
+	now := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC).Unix()
+	token := must(capability.IssueGrant(registry, "", capability.GrantClaims{
+		Issuer: "did:web:registry.example", Audience: []string{"https://erp.example"}, Subject: agentDID, ClientID: "a1",
+		IssuedAt: now - 10, NotBefore: now - 10, Expires: now + 3600, ID: capability.NewJTI(),
+		Confirmation: capability.Confirmation{JWK: agent.Public().JWK()},
+		Capabilities: must(capability.Parse("create:shipment(max_weight<=500)"))(t),
+		Actor:        capability.Actor{Subject: "p1"}, Org: "o1", AuthorityLevel: 2,
+	}))(t)
+	grant := must(capability.ParseGrant(token))(t)
+	act := capability.Act{
+		Action: "create", Resource: capability.Resource{Type: "shipment", ID: "s-1"},
+		Arguments: json.RawMessage(`{"max_weight":12.5}`),
+	}
+	proof := must(capability.SignAction(agent, "", capability.ActionClaims{
+		Issuer: agentDID, Audience: "https://erp.example", PDP: "https://registry.example",
+		TokenHash: grant.Hash(), ActDigest: must(act.Digest())(t), ID: capability.NewJTI(), IssuedAt: now, Expires: now + 30,
+	}))(t)
+
+	commitments := map[string]string{}
+	for name, value := range map[string]any{
+		"proof": proof, "token": token,
+		"payload": map[string]any{
+			"action":   map[string]any{"name": "create", "properties": act.Arguments},
+			"resource": act.Resource, "subject": map[string]string{"type": "agent", "id": agentDID},
+		},
+	} {
+		d := must(canon.Disclose(name, value))(t)
+		commitments[name] = must(d.Commitment())(t)
+		w.open = append(w.open, anchor.ReceiptDisclosure{Name: d.Name, Salt: d.Salt, Value: d.Value})
+	}
+	w.artifact = must(canon.Marshal(map[string]any{
+		"v": 1, "type": "decision", "log": origin, "org": "o1", "time": "2026-11-21T10:00:00.000Z", "nonce": canon.Nonce(32),
+		"body": map[string]any{
+			"did": agentDID, "action": "create:shipment", "audience": "https://erp.example", "verdict": "permit",
+			"token_hash": grant.Hash(), "proof_hash": must(capability.ParseAction(proof))(t).Hash(), "commitments": commitments,
+		},
+	}))(t)
+}
+
+// anchored adds an anchor of the head at size.
+func (w *world) anchored(t testing.TB, size uint64, info anchor.Info, finality anchor.Finality) anchor.AnchorRecord {
+	t.Helper()
+	info.Kind, info.Contract, info.LogID = "evm", contract, [32]byte{1, 2, 3}
+	head := anchor.Head{Size: size, Root: must(tlog.RootAt(context.Background(), w.log, size))(t)}
+	digest := verify.TreeHeadDigest(info.ChainID, contract, info.LogID, size, head.Root)
+	compact := ecdsa.SignCompact(w.headKey, digest[:], false)
+	rec := anchor.AnchorRecord{
+		Ledger: info, Head: head, HeadKey: verify.FormatAddress(address(w.headKey.PubKey())),
+		Signature:    append(compact[1:], compact[0]),
+		Confirmation: anchor.Confirmation{Finality: finality, TxHash: "0x" + hexOf(size)},
+	}
+	if finality.AtLeast(anchor.Included) {
+		rec.Confirmation.Block, rec.Confirmation.BlockHash = 1000+size, "0x"+hexOf(1000+size)
+	}
+	w.anchors = append(w.anchors, rec)
+	return rec
+}
+
+func (w *world) sepolia(t testing.TB, size uint64, f anchor.Finality) anchor.AnchorRecord {
+	return w.anchored(t, size, anchor.Info{Name: "sepolia", ChainID: "11155111"}, f)
+}
+
+func (w *world) ownChain(t testing.TB, size uint64, f anchor.Finality) anchor.AnchorRecord {
+	return w.anchored(t, size, anchor.Info{Name: "embedded", ChainID: "774411", OperatorsOwn: true}, f)
+}
+
+// receipt returns the file, with the disclosures if wanted.
+func (w *world) receipt(t testing.TB, disclose bool) []byte {
+	t.Helper()
+	r := must(w.prover.Receipt(context.Background(), verify.CIDOf(w.artifact)))(t)
+	if disclose {
+		r.Disclosures = w.open
+	}
+	return must(r.Marshal())(t)
+}
+
+// Artifact implements anchor.Events.
+func (w *world) Artifact(_ context.Context, cid string) ([]byte, uint64, string, error) {
+	if cid != verify.CIDOf(w.artifact) {
+		return nil, 0, "", errUnknown
+	}
+	return w.artifact, w.index, origin, nil
+}
+
+// NewestAnchors implements anchor.AnchorSource.
+func (w *world) NewestAnchors(context.Context, string) ([]anchor.AnchorRecord, error) {
+	return w.anchors, nil
+}
+
+func address(k *secp256k1.PublicKey) [20]byte {
+	h := verify.Keccak(k.SerializeUncompressed()[1:])
+	return [20]byte(h[12:])
+}
+
+func hexOf(n uint64) string {
+	const digits = "0123456789abcdef"
+	out := make([]byte, 64)
+	for i := range out {
+		out[len(out)-1-i] = digits[n&15]
+		n >>= 4
+	}
+	return string(out)
+}
