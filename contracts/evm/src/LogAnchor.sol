@@ -117,6 +117,7 @@ contract LogAnchor is ILogAnchor {
     function rotateHeadKey(bytes32 logId) external {
         Log storage log = _movingLogOfGuardian(logId);
         uint64 readyAt = log.rotationReadyAt;
+        // forge-lint: disable-next-line(block-timestamp): seconds do not matter to a delay of days
         if (block.timestamp < readyAt) revert LogAnchorRotationNotReady(logId, readyAt);
         address previousKey = log.headKey;
         address newKey = _takeProposal(logId, log);
@@ -142,6 +143,7 @@ contract LogAnchor is ILogAnchor {
         if (size >= lastGoodSize || !_extends(size, root, lastGoodSize, log.lastGoodRoot, path)) {
             revert LogAnchorInconsistent(logId, size, lastGoodSize);
         }
+        // forge-lint: disable-next-line(unsafe-typecast): size is below the uint48 compared with above
         log.lastGoodSize = uint48(size);
         log.lastGoodRoot = root;
         emit LastGoodHeadRecorded(logId, size, root);
@@ -237,6 +239,7 @@ contract LogAnchor is ILogAnchor {
         if (log.headKey != address(0)) revert LogAnchorLogExists(logId);
         log.root = root;
         log.size = size;
+        // forge-lint: disable-next-line(unsafe-typecast): checked above
         log.maxGrowth = uint40(maxGrowth);
         log.headKey = headKey;
         log.guardian = guardian;
@@ -268,6 +271,7 @@ contract LogAnchor is ILogAnchor {
         }
 
         log.root = root;
+        // forge-lint: disable-next-line(unsafe-typecast): below MAX_SIZE
         log.size = uint48(size);
         emit HeadAnchored(logId, size, root);
     }

@@ -107,9 +107,12 @@ contract LogAnchorAttacksTest is LogAnchorFixture {
     }
 
     /// @dev Everything that a key without a role can send, at every log.
-    function testFuzz_GasWalletHasNoAuthority(uint64 size, bytes32 root, bytes32[] calldata proof, bytes calldata signature)
-        public
-    {
+    function testFuzz_GasWalletHasNoAuthority(
+        uint64 size,
+        bytes32 root,
+        bytes32[] calldata proof,
+        bytes calldata signature
+    ) public {
         anchorAt(5);
         (, bytes32 before,,,) = anchors.head(logId);
         vm.startPrank(gasWallet);
@@ -137,8 +140,7 @@ contract LogAnchorAttacksTest is LogAnchorFixture {
     function test_TooLittleGasChangesNothing() public {
         anchorAt(21);
         bytes32 root = rootAt(45);
-        bytes memory call =
-            abi.encodeCall(anchors.anchor, (logId, 45, root, proofBetween(21, 45), signHead(45, root)));
+        bytes memory call = abi.encodeCall(anchors.anchor, (logId, 45, root, proofBetween(21, 45), signHead(45, root)));
         uint256 snapshot = vm.snapshotState();
         uint256 made;
         for (uint256 gas = 1000; gas < 60_000; gas += 41) {

@@ -94,9 +94,8 @@ contract LogAnchorHandler is CommonBase, StdUtils {
         if (!frozen || frozenSize == 0) return;
         uint64 last = anchors.logState(logId).lastGoodSize;
         size = uint64(bound(size, 0, frozenSize));
-        bytes memory call = abi.encodeCall(
-            anchors.recordLastGoodHead, (logId, size, _tree().root(size), _proof(_tree(), size, last))
-        );
+        bytes memory call =
+            abi.encodeCall(anchors.recordLastGoodHead, (logId, size, _tree().root(size), _proof(_tree(), size, last)));
         vm.prank(_guardian);
         (bool success,) = address(anchors).call(call);
         if (success != (size < last && successor == 0)) ++trespasses;
@@ -105,9 +104,8 @@ contract LogAnchorHandler is CommonBase, StdUtils {
     function registerSuccessor(uint256 dice) external {
         if (dice % 8 != 0) return;
         vm.prank(_guardian);
-        (bool success, bytes memory answer) = address(anchors).call(
-            abi.encodeCall(anchors.registerSuccessor, (logId, "successor", address(this), _guardian, 1))
-        );
+        (bool success, bytes memory answer) = address(anchors)
+            .call(abi.encodeCall(anchors.registerSuccessor, (logId, "successor", address(this), _guardian, 1)));
         if (success != (frozen && successor == 0)) ++trespasses;
         if (success) successor = abi.decode(answer, (bytes32));
     }
@@ -126,9 +124,8 @@ contract LogAnchorHandler is CommonBase, StdUtils {
 
     function _anchor(uint256 secret, uint64 size, bytes32 root, bytes32[] memory proof) private returns (bool success) {
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(secret, anchors.hashTreeHead(logId, size, root));
-        (success,) = address(anchors).call(
-            abi.encodeCall(anchors.anchor, (logId, size, root, proof, abi.encodePacked(r, s, v)))
-        );
+        (success,) = address(anchors)
+            .call(abi.encodeCall(anchors.anchor, (logId, size, root, proof, abi.encodePacked(r, s, v))));
     }
 
     function _guardianCall(uint256 what, address caller) private view returns (bytes memory) {
@@ -150,7 +147,11 @@ contract LogAnchorHandler is CommonBase, StdUtils {
         return MerkleProver.dense(_treeSeed);
     }
 
-    function _proof(MerkleProver.Tree memory tree, uint64 first, uint64 second) private pure returns (bytes32[] memory) {
+    function _proof(MerkleProver.Tree memory tree, uint64 first, uint64 second)
+        private
+        pure
+        returns (bytes32[] memory)
+    {
         return first == 0 || first >= second ? new bytes32[](0) : tree.consistencyProof(first, second);
     }
 }

@@ -128,7 +128,9 @@ contract LogAnchorAnchorTest is LogAnchorFixture {
     function test_Anchor_EmptyTreeAgainChangesNothing() public {
         anchors.anchor(logId, 0, EMPTY_ROOT, noProof(), "");
         assertHead(0, EMPTY_ROOT);
-        _expect(abi.encodeWithSelector(ILogAnchor.LogAnchorConflictingRoot.selector, logId, 0, EMPTY_ROOT, bytes32("x")));
+        _expect(
+            abi.encodeWithSelector(ILogAnchor.LogAnchorConflictingRoot.selector, logId, 0, EMPTY_ROOT, bytes32("x"))
+        );
         anchors.anchor(logId, 0, "x", noProof(), "");
     }
 
@@ -742,9 +744,7 @@ contract LogAnchorFreezeTest is LogAnchorFixture {
         anchors.anchor(id, 11, root, proof, signature);
 
         root = rootAt(11);
-        anchors.anchor(
-            id, 11, root, proofBetween(5, 11), signDigest(secret, anchors.hashTreeHead(id, 11, root))
-        );
+        anchors.anchor(id, 11, root, proofBetween(5, 11), signDigest(secret, anchors.hashTreeHead(id, 11, root)));
         (uint64 size,,,,) = anchors.head(id);
         assertEq(size, 11);
     }

@@ -28,11 +28,13 @@ contract RFC9162Harness {
     }
 
     /// @dev Whether the call leaves Solidity's memory as it must: the free pointer and the zero slot, and what was allocated.
-    function memoryIsIntact(uint256 first, bytes32 firstRoot, uint256 second, bytes32 secondRoot, bytes32[] calldata proof)
-        external
-        view
-        returns (bool)
-    {
+    function memoryIsIntact(
+        uint256 first,
+        bytes32 firstRoot,
+        uint256 second,
+        bytes32 secondRoot,
+        bytes32[] calldata proof
+    ) external view returns (bool) {
         bytes memory before = abi.encode(firstRoot, secondRoot, first, second);
         bytes32 hash = keccak256(before);
         bool valid = RFC9162.verifyConsistency(first, firstRoot, second, secondRoot, proof);
@@ -238,7 +240,9 @@ contract RFC9162VectorsTest is RFC9162Fixture {
                 (c, place) = _case(file, place + 1);
                 string memory name = string.concat("section ", vm.toString(section), ", case ", vm.toString(i));
                 assertEq(section == 0 ? verifyConsistency(c) : verifyInclusion(c), verdict, name);
-                assertEq(section == 0 ? oracleConsistency(c) : oracleInclusion(c), verdict, string.concat("oracle: ", name));
+                assertEq(
+                    section == 0 ? oracleConsistency(c) : oracleInclusion(c), verdict, string.concat("oracle: ", name)
+                );
                 if (verdict) ++accepted;
                 else ++refused;
             }
@@ -317,8 +321,7 @@ contract RFC9162FuzzTest is RFC9162Fixture {
 
     function _checkConsistency(uint256 seed, uint256 first, uint256 second) private view {
         MerkleProver.Tree memory tree = MerkleProver.sparse(seed, first, second);
-        Case memory c =
-            Case(first, second, tree.root(first), tree.root(second), tree.consistencyProof(first, second));
+        Case memory c = Case(first, second, tree.root(first), tree.root(second), tree.consistencyProof(first, second));
         assertTrue(verifyConsistency(c));
         for (uint256 kind = 0; kind < KINDS; ++kind) {
             Case memory damaged = _damage(c, kind, uint256(keccak256(abi.encode(seed, kind))));
