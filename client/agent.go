@@ -1,0 +1,264 @@
+package client
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/registry/capability"
+)
+
+// AgentKey is an agent's private key. It never leaves the agent's side.
+type AgentKey struct{ private *jose.PrivateKey }
+
+// GenerateAgentKey makes a new Ed25519 key.
+func GenerateAgentKey() (*AgentKey, error) {
+	k, err := jose.GenerateEd25519()
+	if err != nil {
+		return nil, err
+	}
+	return &AgentKey{k}, nil
+}
+
+// ParseAgentKey reads a key in PKCS #8 PEM, Ed25519 or P-256.
+func ParseAgentKey(pem []byte) (*AgentKey, error) {
+	k, err := jose.ParsePEM(pem)
+	if err != nil {
+		return nil, err
+	}
+	return &AgentKey{k}, nil
+}
+
+// PEM returns the private key in PKCS #8 PEM, not encrypted.
+func (k *AgentKey) PEM() ([]byte, error) { return k.private.MarshalPEM() }
+
+// JWK returns the public half.
+func (k *AgentKey) JWK() jose.JWK { return k.private.Public().JWK() }
+
+// Thumbprint is the RFC 7638 thumbprint of the public half.
+func (k *AgentKey) Thumbprint() string { return k.private.Public().Thumbprint() }
+
+// ProvePossession signs that whoever holds the key wants it registered under
+// this name, in this org (id or name) of the registry with this origin. It is
+// good for a minute.
+func (k *AgentKey) ProvePossession(origin, org, name string) (string, error) {
+	now := time.Now()
+	return capability.SignRegistration(k.private, capability.RegistrationClaims{
+		Audience: origin, ID: capability.NewJTI(), Org: org, Name: name,
+		IssuedAt: now.Unix(), Expires: now.Add(capability.MaxLifetime).Unix(),
+	})
+}
+
+// HeldGrant is a grant in an agent's hands.
+type HeldGrant struct {
+	ID           string    `json:"id"`
+	Capabilities string    `json:"capabilities"`
+	Audience     []string  `json:"audience"`
+	Expires      time.Time `json:"expires"`
+	Token        string    `json:"token"`
+}
+
+// AgentFile is an agent as whoever runs it keeps it: who it is, its key and its
+// grants. It holds the private key in the clear, so the file has mode 0600.
+type AgentFile struct {
+	Version  int         `json:"v"`        // 1
+	Registry string      `json:"registry"` // origin
+	Org      string      `json:"org"`
+	Name     string      `json:"name"`
+	ID       string      `json:"id"`
+	DID      string      `json:"did"`
+	KeyID    string      `json:"key_id"` // DID URL of the key
+	Key      string      `json:"private_key"`
+	Grants   []HeldGrant `json:"grants"`
+
+	key *AgentKey
+}
+
+// NewAgentFile joins a registered agent with its key.
+func NewAgentFile(origin string, a Agent, key *AgentKey) (*AgentFile, error) {
+	pem, err := key.PEM()
+	if err != nil {
+		return nil, err
+	}
+	f := &AgentFile{
+		Version: 1, Registry: origin, Org: a.Org, Name: a.Name, ID: a.ID, DID: a.DID, KeyID: a.KeyID,
+		Key: string(pem), Grants: []HeldGrant{}, key: key,
+	}
+	return f, f.check()
+}
+
+// LoadAgentFile reads an agent file. Unknown members are refused: what this
+// program does not know it would lose when it writes the file again.
+func LoadAgentFile(path string) (*AgentFile, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &AgentFile{}
+	err = canon.Unmarshal(data, f)
+	if err == nil {
+		f.key, err = ParseAgentKey([]byte(f.Key))
+	}
+	if err == nil {
+		err = f.check()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("agent file %s: %w", path, err)
+	}
+	return f, nil
+}
+
+func (f *AgentFile) check() error {
+	switch {
+	case f.Version != 1:
+		return fmt.Errorf("version %d, this program reads 1", f.Version)
+	case f.Registry == "" || f.DID == "" || f.KeyID == "":
+		return errors.New("registry, did or key_id is missing")
+	}
+	return nil
+}
+
+// Create writes a new file, mode 0600. It refuses to replace one.
+func (f *AgentFile) Create(path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("agent file %s: %w", path, fs.ErrExist)
+	}
+	return f.write(path, os.Link)
+}
+
+// Save replaces the file in one step: a crash leaves the old one or the new one.
+func (f *AgentFile) Save(path string) error { return f.write(path, os.Rename) }
+
+// write makes the file beside path, durable, and then puts it in place. With
+// os.Link as the last step, which never replaces a file, two programs cannot
+// both create it.
+func (f *AgentFile) write(path string, place func(from, to string) error) error {
+	data, err := marshalIndent(f)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".agent-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) // no effect after a rename
+	_, err = tmp.Write(data)
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = place(tmp.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("agent file %s: %w", path, err)
+	}
+	return nil
+}
+
+// Hold adds a grant, which replaces one of the same id.
+func (f *AgentFile) Hold(g Grant) {
+	f.Grants = slices.DeleteFunc(f.Grants, func(h HeldGrant) bool { return h.ID == g.ID })
+	f.Grants = append(f.Grants, HeldGrant{g.ID, g.Capabilities, g.Audience, g.Expires, g.Token})
+}
+
+// errNoGrant: there is nothing to show for an act.
+var errNoGrant = errors.New("the agent holds no grant; issue one and add it to the agent file")
+
+// Grant picks the grant to show for an act at a resource server (aud, "" = any):
+// the newest that covers it and has not expired, else the newest that is closest
+// to it, so that the registry says what is missing.
+func (f *AgentFile) Grant(act capability.Act, aud string) (HeldGrant, error) {
+	best, score := -1, -1
+	for i, g := range f.Grants {
+		s := 0
+		if caps, err := capability.Parse(g.Capabilities); err == nil && caps.Match(act).Covered {
+			s |= 2
+		}
+		if aud == "" || slices.Contains(g.Audience, aud) {
+			s |= 4
+		}
+		if time.Now().Before(g.Expires) {
+			s |= 1
+		}
+		if s >= score {
+			best, score = i, s
+		}
+	}
+	if best < 0 {
+		return HeldGrant{}, errNoGrant
+	}
+	return f.Grants[best], nil
+}
+
+// Prove signs that the agent does this act, now, at the resource server aud,
+// under the grant token. The proof is good for one use within 30 seconds.
+func (f *AgentFile) Prove(act capability.Act, aud, token string) (string, error) {
+	grant, err := capability.ParseGrant(token)
+	if err != nil {
+		return "", err
+	}
+	digest, err := act.Digest()
+	if err != nil {
+		return "", err
+	}
+	now := time.Now()
+	return capability.SignAction(f.key.private, f.KeyID, capability.ActionClaims{
+		Issuer: f.DID, Audience: aud, PDP: f.Registry, TokenHash: grant.Hash(), ActDigest: digest,
+		ID: capability.NewJTI(), IssuedAt: now.Unix(), Expires: now.Add(capability.MaxLifetime).Unix(),
+	})
+}
+
+// Request makes the complete evaluation request for an act: it picks a grant and
+// signs the act. aud may be empty where the grant names one resource server.
+func (f *AgentFile) Request(act capability.Act, aud string) (EvaluationRequest, error) {
+	g, err := f.Grant(act, aud)
+	if err != nil {
+		return EvaluationRequest{}, err
+	}
+	return f.RequestWith(act, aud, g)
+}
+
+// RequestWith is Request with a grant of the caller's choice.
+func (f *AgentFile) RequestWith(act capability.Act, aud string, g HeldGrant) (EvaluationRequest, error) {
+	if aud == "" {
+		if len(g.Audience) != 1 {
+			return EvaluationRequest{}, fmt.Errorf("the grant is for several resource servers, %q: say which", g.Audience)
+		}
+		aud = g.Audience[0]
+	}
+	proof, err := f.Prove(act, aud, g.Token)
+	if err != nil {
+		return EvaluationRequest{}, err
+	}
+	return EvaluationRequest{
+		Subject:  Subject{Type: "agent", ID: f.DID},
+		Action:   Action{Name: act.Action, Properties: act.Arguments},
+		Resource: act.Resource,
+		Context:  Context{Token: g.Token, Proof: proof, Task: act.Task},
+	}, nil
+}
+
+// marshalIndent is canonical JSON made readable, with a final line feed.
+func marshalIndent(v any) ([]byte, error) {
+	form, err := canon.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, form, "", "  "); err != nil {
+		return nil, err
+	}
+	b.WriteByte('\n')
+	return b.Bytes(), nil
+}

@@ -1,0 +1,318 @@
+package client
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/registry/capability"
+)
+
+// Caller is whom a credential belongs to.
+type Caller struct {
+	Kind    string   `json:"kind"` // principal | pep
+	ID      string   `json:"id"`
+	Org     string   `json:"org"`
+	OrgName string   `json:"org_name"`
+	Roles   []string `json:"roles"`
+}
+
+// Org is a tenant of the registry.
+type Org struct {
+	ID          string    `json:"id"`
+	Name        string    `json:"name"`
+	DisplayName string    `json:"display_name,omitempty"`
+	Created     time.Time `json:"created"`
+}
+
+// NewOrg is the input of CreateOrg.
+type NewOrg struct {
+	Name        string `json:"name"`
+	DisplayName string `json:"display_name,omitempty"`
+}
+
+// Principal is an accountable human.
+type Principal struct {
+	ID          string    `json:"id"`
+	Org         string    `json:"org"`
+	DisplayName string    `json:"display_name,omitempty"`
+	Roles       []string  `json:"roles"`
+	Created     time.Time `json:"created"`
+}
+
+// NewPrincipal is the input of CreatePrincipal.
+type NewPrincipal struct {
+	Org         string   `json:"org,omitempty"` // id or name; "" = the caller's
+	DisplayName string   `json:"display_name,omitempty"`
+	Roles       []string `json:"roles"` // owner, registrar, policy_author, approver, auditor, operator
+}
+
+// PEP is a registered policy enforcement point.
+type PEP struct {
+	ID          string    `json:"id"`
+	Org         string    `json:"org"`
+	Name        string    `json:"name"`
+	Resources   []string  `json:"resources"`
+	ContextKeys []string  `json:"context_keys,omitempty"`
+	Created     time.Time `json:"created"`
+}
+
+// NewPEP is the input of RegisterPEP.
+type NewPEP struct {
+	Org         string   `json:"org,omitempty"`
+	Name        string   `json:"name"`
+	Resources   []string `json:"resources"` // ids of the resource servers it guards
+	ContextKeys []string `json:"context_keys,omitempty"`
+}
+
+// Component is one part of an agent's runtime composition.
+type Component struct {
+	Kind   string `json:"kind"` // model | runtime | tools | api
+	Name   string `json:"name"`
+	Digest string `json:"digest"` // sha256, hex
+	Source string `json:"source"` // who vouches: self | sponsor
+}
+
+// Agent is a registered agent.
+type Agent struct {
+	ID             string      `json:"id"`
+	DID            string      `json:"did"`
+	WebDID         string      `json:"web_did"`
+	Org            string      `json:"org"`
+	Sponsor        string      `json:"sponsor"`
+	Name           string      `json:"name"`
+	Purpose        string      `json:"purpose,omitempty"`
+	Role           string      `json:"role,omitempty"`
+	Domains        []string    `json:"domains,omitempty"`
+	Workflows      []string    `json:"workflows,omitempty"`
+	AuthorityLevel int         `json:"authority_level"`
+	Composition    []Component `json:"composition,omitempty"`
+	Status         string      `json:"status"` // requested | active | suspended | revoked
+	JWK            jose.JWK    `json:"jwk"`
+	Thumbprint     string      `json:"thumbprint"`
+	KeyID          string      `json:"key_id"`
+	Custodial      bool        `json:"custodial"`
+	Created        time.Time   `json:"created"`
+	Updated        time.Time   `json:"updated"`
+}
+
+// NewAgent is the input of RegisterAgent.
+type NewAgent struct {
+	Org            string      `json:"org,omitempty"`     // id or name; "" = the caller's
+	Sponsor        string      `json:"sponsor,omitempty"` // principal id; "" = the caller
+	Name           string      `json:"name"`
+	Purpose        string      `json:"purpose,omitempty"`
+	Role           string      `json:"role,omitempty"`
+	Domains        []string    `json:"domains,omitempty"`
+	Workflows      []string    `json:"workflows,omitempty"`
+	AuthorityLevel int         `json:"authority_level"`
+	Composition    []Component `json:"composition,omitempty"`
+	JWK            jose.JWK    `json:"jwk"`
+	Possession     string      `json:"possession"` // AgentKey.ProvePossession
+}
+
+// Grant is a capability grant. Its token is worth nothing without the agent's key.
+type Grant struct {
+	ID             string    `json:"id"`
+	Org            string    `json:"org"`
+	Agent          string    `json:"agent"`
+	Capabilities   string    `json:"capabilities"`
+	Audience       []string  `json:"audience"`
+	Domain         string    `json:"domain,omitempty"`
+	Workflow       string    `json:"workflow,omitempty"`
+	AuthorityLevel int       `json:"authority_level"`
+	NotBefore      time.Time `json:"not_before"`
+	Expires        time.Time `json:"expires"`
+	Status         string    `json:"status"` // active | revoked
+	StatusIndex    int64     `json:"status_index"`
+	Token          string    `json:"token"`
+	TokenHash      string    `json:"token_hash"`
+	Created        time.Time `json:"created"`
+}
+
+// NewGrant is the input of IssueGrant.
+type NewGrant struct {
+	Agent          string     `json:"agent"`              // id or DID
+	Capabilities   string     `json:"capabilities"`       // "read:invoices; execute:none"
+	Audience       []string   `json:"audience,omitempty"` // resource server ids; none = the registry's origin
+	Domain         string     `json:"domain,omitempty"`
+	Workflow       string     `json:"workflow,omitempty"`
+	AuthorityLevel *int       `json:"authority_level,omitempty"` // nil = the agent's
+	NotBefore      *time.Time `json:"not_before,omitempty"`      // nil = now
+	Expires        *time.Time `json:"expires,omitempty"`         // nil = a day after NotBefore
+}
+
+// CatalogueAction is what an org knows of an action. What its catalogue does not
+// name is taken as irreversible, egress and material.
+type CatalogueAction struct {
+	Action        string `json:"action"`        // verb:type
+	Reversibility string `json:"reversibility"` // reversible | compensable | irreversible
+	Egress        bool   `json:"egress"`
+	Material      bool   `json:"material"`
+	MinLevel      int    `json:"min_level"`
+	Domain        string `json:"domain,omitempty"`
+	Workflow      string `json:"workflow,omitempty"`
+	CompensatedBy string `json:"compensated_by,omitempty"`
+	CompensateIn  int64  `json:"compensate_in,omitempty"` // seconds
+}
+
+// Catalogue is an org's set of actions.
+type Catalogue struct {
+	Org     string            `json:"org"`
+	Actions []CatalogueAction `json:"actions"`
+	Digest  string            `json:"digest"`
+	Updated time.Time         `json:"updated"`
+}
+
+// Scope names a piece of authority that can be stopped.
+type Scope struct {
+	Kind string `json:"kind"` // global | org | agent | grant
+	ID   string `json:"id,omitempty"`
+}
+
+// String is the scope as people write it: "global", "agent:ID".
+func (s Scope) String() string {
+	if s.ID == "" {
+		return s.Kind
+	}
+	return s.Kind + ":" + s.ID
+}
+
+// Kill is a stop that is in force.
+type Kill struct {
+	Scope  Scope     `json:"scope"`
+	Org    string    `json:"org,omitempty"`
+	Reason string    `json:"reason"`
+	By     string    `json:"by"`
+	Event  string    `json:"event"`
+	Since  time.Time `json:"since"`
+}
+
+// EventRef says where an event is: durable, at this index of the log.
+type EventRef struct {
+	CID    string    `json:"cid"`
+	Index  uint64    `json:"index"`
+	OrgSeq uint64    `json:"org_seq"`
+	Seq    uint64    `json:"seq,omitempty"`
+	Time   time.Time `json:"time"`
+}
+
+// Event is a recorded event. Artifact holds the bytes whose CID it has.
+type Event struct {
+	CID      string          `json:"cid"`
+	Log      string          `json:"log"`
+	Index    uint64          `json:"index"`
+	Org      string          `json:"org"`
+	OrgSeq   uint64          `json:"org_seq"`
+	Agent    string          `json:"agent,omitempty"`
+	Seq      uint64          `json:"seq,omitempty"`
+	Type     string          `json:"type"`
+	Time     time.Time       `json:"time"`
+	Artifact json.RawMessage `json:"artifact"`
+}
+
+// EventRecord is an event with the values that it commits to and, of a decision,
+// its reasons in words.
+type EventRecord struct {
+	Event       Event              `json:"event"`
+	Disclosures []canon.Disclosure `json:"disclosures"`
+	Explanation []Reason           `json:"explanation,omitempty"`
+}
+
+// Reason is why a verdict is what it is.
+type Reason struct {
+	Code    string `json:"code"`
+	Detail  string `json:"detail,omitempty"`
+	Meaning string `json:"meaning,omitempty"`
+}
+
+// Subject, Action and Context are those of OpenID AuthZEN Authorization API 1.0,
+// section 5.
+type Subject struct {
+	Type string `json:"type"` // "agent"
+	ID   string `json:"id"`   // its DID
+}
+
+// Action is what is to be done; Properties are its arguments.
+type Action struct {
+	Name       string          `json:"name"`
+	Properties json.RawMessage `json:"properties,omitempty"`
+}
+
+// Context carries the agent's grant and proof. Domain and Workflow are for
+// enforcement points that are registered to assert them.
+type Context struct {
+	Token    string `json:"token,omitempty"`
+	Proof    string `json:"proof,omitempty"`
+	Task     string `json:"task,omitempty"`
+	Domain   string `json:"domain,omitempty"`
+	Workflow string `json:"workflow,omitempty"`
+}
+
+// EvaluationRequest asks whether an act may be done now.
+type EvaluationRequest struct {
+	Subject  Subject             `json:"subject"`
+	Action   Action              `json:"action"`
+	Resource capability.Resource `json:"resource"`
+	Context  Context             `json:"context"`
+}
+
+// The verdicts of a decision.
+const (
+	Permit = "permit"
+	Deny   = "deny"
+	StepUp = "step_up" // a human must approve; until then it is a no
+)
+
+// Decision is the registry's answer about one act. Only Permitted means yes.
+type Decision struct {
+	Decision bool            `json:"decision"`
+	Context  DecisionContext `json:"context"`
+}
+
+// DecisionContext is what lies behind the yes or no.
+type DecisionContext struct {
+	ID           string    `json:"id"`
+	Verdict      string    `json:"verdict"`
+	Reasons      []Reason  `json:"reasons"`
+	Qualified    bool      `json:"qualified"`       // whether it is evidence, with an event
+	Event        *EventRef `json:"event,omitempty"` // where it is recorded
+	PolicyDigest string    `json:"policy_digest"`
+	Folded       bool      `json:"folded,omitempty"`   // a repeat of a recorded denial
+	Repeated     bool      `json:"repeated,omitempty"` // the same request again: the recorded answer
+}
+
+// Permitted reports whether the act may be done. An answer that contradicts
+// itself is a no.
+func (d Decision) Permitted() bool { return d.Decision && d.Context.Verdict == Permit }
+
+// Verification is the answer of Verify: whether grant and proof stand now. It is
+// no decision.
+type Verification struct {
+	Active   bool     `json:"active"`
+	Reasons  []Reason `json:"reasons"`
+	Subject  string   `json:"sub,omitempty"`
+	ClientID string   `json:"client_id,omitempty"`
+	Scope    string   `json:"scope,omitempty"`
+	Audience string   `json:"aud,omitempty"`
+	ID       string   `json:"jti,omitempty"`
+	Expires  int64    `json:"exp,omitempty"`
+	Org      string   `json:"org,omitempty"`
+}
+
+// LogInfo is the log and its newest signed checkpoint.
+type LogInfo struct {
+	Origin     string     `json:"origin"`
+	Size       uint64     `json:"size"`
+	Root       string     `json:"root"`
+	VKey       string     `json:"vkey"` // C2SP signed-note verifier key
+	Checkpoint Checkpoint `json:"checkpoint"`
+}
+
+// Checkpoint is a signed state of the log.
+type Checkpoint struct {
+	Size uint64    `json:"size"`
+	Root string    `json:"root"`
+	Time time.Time `json:"time"`
+}
