@@ -1,0 +1,43 @@
+# What a person types. Everything a target needs, it builds or installs.
+GO      ?= go
+DATA    ?= writ-data
+BIN     := bin
+
+.DEFAULT_GOAL := help
+.PHONY: help build run demo test lint bench drill contracts generate clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+build: ## compile bin/writ and bin/writ-verify (the first time takes minutes)
+	@sh scripts/build.sh $(BIN)
+
+run: build ## serve a registry with its own chain, data in ./writ-data
+	@$(BIN)/writ serve --data $(DATA)
+
+demo: build ## the whole loop on real parts, in a temporary folder
+	@$(BIN)/writ demo
+
+test: ## every test against the real parts (Go with the race detector, Foundry where Node is)
+	@sh scripts/test.sh
+
+lint: ## gofmt, go vet, golangci-lint
+	@sh scripts/lint.sh
+
+bench: ## micro-benchmarks of the hot parts
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./anchor/tlog ./registry/... ./internal/... ./client/...
+
+drill: ## kill -9 under load, 50 rounds, nothing acknowledged is lost
+	WRIT_DRILL_ROUNDS=50 $(GO) test -run TestKill9 -count 1 -timeout 60m -v ./cmd/writ
+
+contracts: ## build and test the Solidity contracts
+	@bash scripts/contracts/setup.sh
+	@bash scripts/contracts/test.sh
+
+generate: ## contract bindings, OpenAPI description, JSON Schemas and vectors
+	@bash scripts/contracts/setup.sh
+	@bash scripts/contracts/generate.sh
+	$(GO) test ./api ./docs/schemas -run 'OpenAPI|Schema|Vector' -update -count 1
+
+clean: ## remove what was built (not the data)
+	rm -rf $(BIN) contracts/evm/out contracts/evm/cache

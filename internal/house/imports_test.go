@@ -1,0 +1,144 @@
+// Package house holds the rules of the house that a compiler does not keep.
+package house
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/writ-registry/writ"
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", module+"/...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// own lists what each package may import of ours; a package that is not named
+// here may import nothing of ours. A trailing /... allows the tree below.
+var own = map[string][]string{
+	"internal/canon":            {},
+	"internal/jose":             {"internal/canon"},
+	"registry/did":              {"internal/canon", "internal/jose"},
+	"registry/capability":       {"internal/canon", "internal/jose"},
+	"anchor/tlog":               {},
+	"registry":                  {"internal/canon", "internal/jose", "registry/did", "registry/capability"},
+	"registry/policy":           {"internal/canon", "internal/jose", "registry", "registry/capability"},
+	"registry/journal":          {"internal/canon", "registry", "anchor/tlog"},
+	"anchor":                    {"anchor/tlog", "internal/canon"},
+	"anchor/anchortest":         {"anchor", "anchor/tlog"},
+	"anchor/evm":                {"anchor", "anchor/evm/bind/loganchor"},
+	"anchor/evm/bind/loganchor": {},
+	"internal/sqlstore":         {"internal/canon", "registry", "registry/journal", "anchor", "anchor/tlog"},
+	"registry/registrytest":     {"internal/...", "registry/..."},
+	"client":                    {"internal/canon", "internal/jose", "registry/capability", "client/..."},
+	"client/verify":             {"internal/canon", "internal/jose", "registry/capability", "anchor/tlog"},
+	"api":                       {"api/problem", "web", "internal/canon", "internal/jose", "registry/...", "anchor", "anchor/tlog"},
+	"api/problem":               {"registry", "anchor", "internal/canon"},
+	"web":                       {},
+	"chain-config":              {},
+	"contracts/evm/vectors":     {},
+	"docs/schemas":              {"internal/canon", "registry", "registry/journal", "anchor/tlog"},
+	"internal/house":            {},
+	"cmd/writ":                  {"..."}, // the only place that wires
+	"cmd/writ-verify":           {"client/verify"},
+}
+
+// TestOwnImports keeps the picture of docs/architecture.md: leaves at the
+// bottom, the domain above them, adapters that know only whose ports they
+// implement, and one place that wires.
+func TestOwnImports(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		may, known := own[name]
+		if !known {
+			t.Errorf("%s is not in the picture: add it with what it may import, if it is deep enough to be a package", name)
+			continue
+		}
+		for _, imp := range p.Imports {
+			dep, ours := strings.CutPrefix(imp, module+"/")
+			if ours && !allowed(dep, may) {
+				t.Errorf("%s imports %s; it may import %v", name, dep, may)
+			}
+		}
+	}
+}
+
+func allowed(dep string, may []string) bool {
+	return slices.ContainsFunc(may, func(m string) bool {
+		tree, isTree := strings.CutSuffix(m, "...")
+		return dep == m || isTree && (strings.HasPrefix(dep, tree) || dep+"/" == tree)
+	})
+}
+
+// technology says where each technology stays, and why.
+var technology = []struct {
+	prefix, why string
+	in          []string
+}{
+	{"github.com/gin-gonic/", "HTTP stays at the door", []string{"api"}},
+	{"github.com/danielgtaylor/huma", "HTTP stays at the door", []string{"api", "docs/schemas"}},
+	{"github.com/ethereum/go-ethereum", "the domain knows no chain", []string{"anchor/evm", "anchor/evm/bind/loganchor", "cmd/writ"}},
+	{"database/sql", "SQL stays in one package", []string{"internal/sqlstore"}},
+	{"modernc.org/sqlite", "SQL stays in one package", []string{"internal/sqlstore"}},
+	{"github.com/redis/", "Redis stays in one package", []string{"internal/hotstate"}},
+	{"github.com/hyperledger/", "Fabric stays in one package", []string{"anchor/fabric"}},
+	{"net/http", "the core speaks no protocol", []string{"api", "api/problem", "client", "client/verify", "cmd/writ", "anchor/evm"}},
+}
+
+func TestTechnologyStaysInItsPlace(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		for _, imp := range p.Imports {
+			for _, tech := range technology {
+				if strings.HasPrefix(imp, tech.prefix) && !slices.Contains(tech.in, name) {
+					t.Errorf("%s imports %s: %s", name, imp, tech.why)
+				}
+			}
+		}
+	}
+}
+
+// TestVerifierIsSmall: who verifies evidence must not need a chain node, a
+// database or a server to do it.
+func TestVerifierIsSmall(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.ImportPath != module+"/client" && p.ImportPath != module+"/client/verify" && p.ImportPath != module+"/cmd/writ-verify" {
+			continue
+		}
+		for _, dep := range p.Deps {
+			for _, heavy := range []string{"github.com/ethereum/go-ethereum", "github.com/gin-gonic", "modernc.org/sqlite", module + "/registry/journal", module + "/api"} {
+				if strings.HasPrefix(dep, heavy) {
+					t.Errorf("%s depends on %s", p.ImportPath, dep)
+				}
+			}
+			if dep == module+"/registry" {
+				t.Errorf("%s depends on the server's domain", p.ImportPath)
+			}
+		}
+	}
+}

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Every test, against the real parts: Go with the race detector, the contracts
+# with Foundry, the vectors with Node. Without Node the last two are skipped,
+# and the last lines say so.
+set -eu
+cd "$(dirname "$0")/.."
+GO=${GO:-go}
+
+node=no
+if command -v npm >/dev/null 2>&1 && command -v node >/dev/null 2>&1; then
+	node=yes
+	echo "== contracts (Foundry)"
+	bash scripts/contracts/setup.sh
+	bash scripts/contracts/test.sh
+fi
+
+echo "== go vet"
+$GO vet ./...
+echo "== go test -race"
+$GO test -race -timeout 20m ./... "$@"
+if [ $node = no ]; then
+	echo "skipped: contract tests and the Node check of the vectors need Node 20"
+fi
