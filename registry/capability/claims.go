@@ -38,7 +38,8 @@ type rangeClaim struct {
 	GreaterEqual json.RawMessage `json:"gte,omitempty"`
 }
 
-// MarshalJSON returns s as the claim authorization_details (package doc).
+// MarshalJSON returns s as the claim authorization_details (package doc), in JSON of
+// any member order; canon.Marshal gives the canonical one.
 func (s Set) MarshalJSON() ([]byte, error) {
 	actions := map[string]map[string][]alternative{}
 	for _, c := range s.caps {
@@ -60,7 +61,7 @@ func (s Set) MarshalJSON() ([]byte, error) {
 		}
 		actions[c.Verb][c.Type] = append(actions[c.Verb][c.Type], alt)
 	}
-	return canon.Marshal([]detailClaim{{Type: DetailType, Actions: actions}})
+	return json.Marshal([]detailClaim{{Type: DetailType, Actions: actions}})
 }
 
 // UnmarshalJSON reads the claim and accepts only the form that MarshalJSON gives to
@@ -100,7 +101,7 @@ func (s *Set) UnmarshalJSON(data []byte) error {
 	if err != nil {
 		return err
 	}
-	if want, err := set.MarshalJSON(); err != nil || !bytes.Equal(got, want) {
+	if want, err := canon.Marshal(set); err != nil || !bytes.Equal(got, want) {
 		return errors.New("authorization_details is not in the form of its set")
 	}
 	*s = set

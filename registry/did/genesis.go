@@ -12,7 +12,8 @@ import (
 	"github.com/writ-registry/writ/internal/jose"
 )
 
-// GenesisParams describes a did:webvh to be made.
+// GenesisParams describes a did:webvh to be made. Its DID is not known yet: in
+// Services, AlsoKnownAs and Controllers the text "{SCID}" stands for the SCID.
 type GenesisParams struct {
 	Origin string   // public origin, https://host[:port]; the host is no IP address
 	Path   []string // path segments under it, as in "agents", id

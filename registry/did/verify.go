@@ -134,11 +134,10 @@ func (st *state) apply(line []byte, n int) error {
 		return err
 	}
 	if st.Deactivated {
-		return AfterDeactivate
+		return fmt.Errorf("%w: no entry may follow the deactivation", AfterDeactivate)
 	}
-	raw := e.Parameters
 	var p parameters
-	if err := canon.Unmarshal(raw, &p); err != nil {
+	if err := canon.Unmarshal(e.Parameters, &p); err != nil {
 		return fmt.Errorf("%w: %w", BadParameters, err)
 	}
 	witnessed, err := p.check()
@@ -216,6 +215,9 @@ func (st *state) authorize(p parameters, n int) ([]string, error) {
 		if p.Method == nil || p.SCID == nil || p.UpdateKeys == nil || len(*p.UpdateKeys) == 0 {
 			return nil, fmt.Errorf("%w: the first entry lacks method, scid or updateKeys", BadParameters)
 		}
+		if !isSHA256(*p.SCID) {
+			return nil, fmt.Errorf("%w: not the base58btc of a SHA-256 multihash", BadSCID)
+		}
 		st.scid = *p.SCID
 		return *p.UpdateKeys, nil
 	}
@@ -239,8 +241,15 @@ func (st *state) authorize(p parameters, n int) ([]string, error) {
 	return *p.UpdateKeys, nil
 }
 
-// version verifies SCID, versionId, versionTime and the document's id.
+// version verifies versionTime, SCID, versionId and the document's id.
 func (st *state) version(e logEntry, n int) (Version, error) {
+	at, err := time.Parse(time.RFC3339, e.VersionTime)
+	if err != nil || !strings.HasSuffix(e.VersionTime, "Z") {
+		return Version{}, fmt.Errorf("%w: not a UTC date and time", BadTime)
+	}
+	if n > 1 && !at.After(st.Current().Time) {
+		return Version{}, fmt.Errorf("%w: not after the entry before", BadTime)
+	}
 	predecessor := st.scid
 	if n == 1 {
 		if got, err := e.scid(st.scid); err != nil || got != st.scid {
@@ -252,13 +261,6 @@ func (st *state) version(e logEntry, n int) (Version, error) {
 	hash, err := e.entryHash(predecessor)
 	if err != nil || e.VersionID != strconv.Itoa(n)+"-"+hash {
 		return Version{}, fmt.Errorf("%w: versionId is not %d and the hash of the entry", BadHash, n)
-	}
-	at, err := time.Parse(time.RFC3339, e.VersionTime)
-	if err != nil || !strings.HasSuffix(e.VersionTime, "Z") {
-		return Version{}, fmt.Errorf("%w: not a UTC date and time", BadTime)
-	}
-	if n > 1 && !at.After(st.Current().Time) {
-		return Version{}, fmt.Errorf("%w: not after the entry before", BadTime)
 	}
 	id, err := st.identify(e.State, n)
 	return Version{ID: e.VersionID, EntryHash: hash, Time: at, DID: id, Document: e.State}, err
