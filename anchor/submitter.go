@@ -28,7 +28,8 @@ type SubmitterConfig struct {
 
 	// Interval is the least time between two heads sent to the ledger.
 	Interval time.Duration
-	// Poll is how often an attempt that is not yet included is looked at.
+	// Poll is how often an attempt that is not yet included is looked at. One
+	// that is included and not settled is looked at a 25th as often.
 	Poll time.Duration
 	// ReplaceAfter is how long an attempt may wait for inclusion before it is
 	// replaced by one for the newest head (which then takes its place on the
@@ -152,8 +153,8 @@ func (s *Submitter) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var next time.Time // when the next head may go out
+	due := true
 	for {
-		due := false
 		select {
 		case <-ctx.Done():
 			return nil
@@ -161,11 +162,8 @@ func (s *Submitter) Run(ctx context.Context) error {
 			due = true
 		case <-timer.C:
 		}
-		now := s.cfg.Now()
-		if due = due || !now.Before(next); due {
-			next = now.Add(s.cfg.Interval)
-		}
-		waiting, err := s.cycle(ctx, due)
+		due = due || !s.cfg.Now().Before(next)
+		out, err := s.cycle(ctx, due)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -173,12 +171,24 @@ func (s *Submitter) Run(ctx context.Context) error {
 		if errors.Is(err, ErrFork) {
 			return err
 		}
-		wait := next.Sub(s.cfg.Now())
-		if err == nil && waiting {
-			wait = min(wait, s.cfg.Poll)
+		if due && !out.held {
+			due, next = false, s.cfg.Now().Add(s.cfg.Interval)
 		}
-		timer.Reset(max(wait, 0))
+		timer.Reset(s.pause(out, next))
 	}
+}
+
+// pause returns how long Run sleeps. Inclusion is a matter of a block, so it is
+// looked for often; settling takes many blocks on most ledgers.
+func (s *Submitter) pause(out outcome, next time.Time) time.Duration {
+	if out.waiting {
+		return s.cfg.Poll
+	}
+	wait := max(next.Sub(s.cfg.Now()), 0)
+	if s.Status().Open > 0 {
+		wait = min(wait, 25*s.cfg.Poll)
+	}
+	return wait
 }
 
 // Once runs one cycle now, as Run does when a head is due, and returns its
@@ -190,39 +200,47 @@ func (s *Submitter) Once(ctx context.Context) error {
 	return err
 }
 
+// outcome is what a cycle without an error leaves behind.
+type outcome struct {
+	waiting bool // an attempt waits for inclusion
+	held    bool // and a newer head waits for that attempt
+}
+
 // cycle is the whole flow once: what became of what was sent, what the ledger
 // holds, whether that fits the log, and, when send is set and there is
-// something new, the next head. It reports whether an attempt now waits for
-// inclusion.
-func (s *Submitter) cycle(ctx context.Context, send bool) (waiting bool, err error) {
+// something new, the next head.
+func (s *Submitter) cycle(ctx context.Context, send bool) (outcome, error) {
 	inFlight, err := s.follow(ctx)
 	if err != nil {
-		return false, err
+		return outcome{}, err
 	}
 	onLedger, err := s.cfg.Ledger.Head(ctx, Included)
 	if err != nil {
-		return false, fmt.Errorf("read the head of ledger %s: %w", s.info.Name, err)
+		return outcome{}, fmt.Errorf("read the head of ledger %s: %w", s.info.Name, err)
 	}
 	newest, err := s.compare(ctx, onLedger)
 	if err != nil {
-		return false, err
+		return outcome{}, err
 	}
 	demoted, err := s.demote(ctx, onLedger)
 	if err != nil {
-		return false, err
+		return outcome{}, err
 	}
 	if demoted { // follow them before anything new is built on top
 		if inFlight, err = s.follow(ctx); err != nil {
-			return false, err
+			return outcome{}, err
 		}
 	}
-	if !send || newest.Size <= onLedger.Size || !s.replaceable(inFlight) {
-		return len(inFlight) > 0, nil
+	if !send || newest.Size <= onLedger.Size {
+		return outcome{waiting: len(inFlight) > 0}, nil
+	}
+	if !s.replaceable(inFlight) {
+		return outcome{waiting: true, held: true}, nil
 	}
 	if err := s.submit(ctx, onLedger, newest, inFlight); err != nil {
-		return false, err
+		return outcome{}, err
 	}
-	return true, nil
+	return outcome{waiting: true}, nil
 }
 
 // follow asks the ledger about every open attempt, marks what changed and

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/big"
 	"os"
+	"sync/atomic"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -127,6 +128,18 @@ func simulatedChain(t testing.TB) (*simulated.Backend, evm.Network) {
 	}
 }
 
+// counting notes that there is something to make a block of: an empty block
+// for every turn of a waiting loop would bury the others.
+type counting struct {
+	simulated.Client
+	sent atomic.Int64
+}
+
+func (c *counting) SendTransaction(ctx context.Context, tx *types.Transaction) error {
+	defer c.sent.Add(1)
+	return c.Client.SendTransaction(ctx, tx)
+}
+
 // mining makes a block after each transaction, for set-up.
 type mining struct {
 	simulated.Client
@@ -167,10 +180,18 @@ func simulatedLedger(t testing.TB, setUp func(*evm.Config)) (*simulated.Backend,
 
 func TestSimulatedSuite(t *testing.T) {
 	anchortest.Run(t, func(t testing.TB) anchortest.Harness {
-		backend, l := simulatedLedger(t, nil)
+		var client *counting
+		backend, l := simulatedLedger(t, func(c *evm.Config) {
+			client = &counting{Client: c.Client.(simulated.Client)}
+			c.Client = client
+		})
 		return anchortest.Harness{
 			Ledger: l, Signer: l.Signer(headKey),
-			Mine: func() { backend.Commit() },
+			Mine: func() {
+				if client.sent.Swap(0) > 0 {
+					backend.Commit()
+				}
+			},
 			Rollback: func(blocks int) {
 				backend.Rollback()
 				head, err := backend.Client().HeaderByNumber(t.Context(), nil)
