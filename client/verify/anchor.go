@@ -35,11 +35,11 @@ type anchorFile struct {
 	Block        *uint64  `json:"block"`     // absent until included
 	BlockHash    string   `json:"block_hash"`
 	Finality     string   `json:"finality"` // as the registry saw it last
-	OperatorsOwn bool     `json:"operators_own"`
+	OperatorsOwn *bool    `json:"operators_own"`
 	Consistency  []string `json:"consistency"` // base64url, absent for the checkpoint itself
 }
 
-// head is an anchorFile with its values decoded and checked.
+// anchoredHead is an anchorFile with its values decoded and checked.
 type anchoredHead struct {
 	anchorFile
 	chainID   uint64
@@ -54,7 +54,7 @@ type anchoredHead struct {
 
 // place names the ledger in reports. Whose chain it is belongs to its name.
 func (a *anchoredHead) place() string {
-	if a.OperatorsOwn {
+	if *a.OperatorsOwn {
 		return "operator's own chain " + a.ChainID
 	}
 	return fmt.Sprintf("%s, chain %s", a.Chain, a.ChainID)
@@ -68,6 +68,10 @@ func (v *verification) anchor(ctx context.Context, name string, raw json.RawMess
 	}
 	if err := canon.UnmarshalOpen(raw, &kind); err != nil {
 		v.add(name, Failed, "", "%v", err)
+		return
+	}
+	if kind.Type == "" {
+		v.add(name, Failed, "", "the anchor has no type")
 		return
 	}
 	if kind.Type != "evm" {
@@ -129,10 +133,20 @@ func (v *verification) headSignature(name string, a *anchoredHead) bool {
 
 func parseAnchor(raw json.RawMessage) (*anchoredHead, error) {
 	a := &anchoredHead{}
-	if err := canon.Unmarshal(raw, &a.anchorFile); err != nil {
+	var members map[string]json.RawMessage
+	err := errors.Join(canon.Unmarshal(raw, &a.anchorFile), canon.Unmarshal(raw, &members))
+	if err != nil {
 		return nil, err
 	}
-	var err error
+	for name, value := range members {
+		if value[0] == 'n' {
+			return nil, fmt.Errorf("member %q is null: leave it out", name)
+		}
+	}
+	// A missing word must not read as the better of two.
+	if a.OperatorsOwn == nil || a.Chain == "" {
+		return nil, errors.New("chain or operators_own is missing")
+	}
 	if a.chainID, err = strconv.ParseUint(a.ChainID, 10, 64); err != nil || strconv.FormatUint(a.chainID, 10) != a.ChainID {
 		return nil, errors.New("chain_id is not a decimal number")
 	}

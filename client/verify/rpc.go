@@ -53,7 +53,7 @@ func (v *verification) ledger(ctx context.Context, name string, a *anchoredHead,
 	} else {
 		v.add(name, SelfAsserted, "", "%s: %s: %s; but the contract is the receipt's own choice, %s", a.place(), found.level, found.detail, a.Contract)
 	}
-	v.raiseGrade(a, found.level, trusted && trustedKey && chain.Independent && !a.OperatorsOwn)
+	v.raiseGrade(a, found.level, trusted && trustedKey && chain.Independent && !*a.OperatorsOwn)
 }
 
 // raiseGrade notes a found anchor: an independent one beats any other, then
