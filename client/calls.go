@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"net/http"
@@ -30,8 +29,7 @@ func (c *Client) Origin(ctx context.Context) (string, error) {
 
 // Whoami returns whom the credential belongs to.
 func (c *Client) Whoami(ctx context.Context) (Caller, error) {
-	var out Caller
-	return out, c.get(ctx, "/v1/whoami", nil, &out)
+	return fetch[Caller](ctx, c, "/v1/whoami")
 }
 
 // CreateOrg adds a tenant.
@@ -41,7 +39,7 @@ func (c *Client) CreateOrg(ctx context.Context, in NewOrg) (Change[Org], error) 
 
 // Org returns an org by id or name.
 func (c *Client) Org(ctx context.Context, ref string) (Org, error) {
-	return one[Org](ctx, c, at("/v1/orgs", ref), "org")
+	return fetch[Org](ctx, c, at("/v1/orgs", ref))
 }
 
 // Orgs lists the orgs that the caller may see.
@@ -60,7 +58,11 @@ func (c *Client) ActivateCatalogue(ctx context.Context, org string, actions []Ca
 
 // Catalogue returns an org's active set of actions.
 func (c *Client) Catalogue(ctx context.Context, org string) (Catalogue, error) {
-	return one[Catalogue](ctx, c, at("/v1/orgs", org)+"/catalogue", "catalogue")
+	var out struct {
+		Catalogue Catalogue `json:"catalogue"`
+	}
+	err := c.get(ctx, at("/v1/orgs", org)+"/catalogue", nil, &out)
+	return out.Catalogue, err
 }
 
 // CreatePrincipal adds a human and returns the credential once, as Secret.
@@ -90,7 +92,7 @@ func (c *Client) RegisterAgent(ctx context.Context, in NewAgent) (Change[Agent],
 
 // Agent returns an agent by id or DID.
 func (c *Client) Agent(ctx context.Context, ref string) (Agent, error) {
-	return one[Agent](ctx, c, at("/v1/agents", ref), "agent")
+	return fetch[Agent](ctx, c, at("/v1/agents", ref))
 }
 
 // Agents lists an org's agents, of one status if status is not empty.
@@ -129,7 +131,7 @@ func (c *Client) IssueGrant(ctx context.Context, in NewGrant) (Change[Grant], er
 
 // Grant returns a grant.
 func (c *Client) Grant(ctx context.Context, id string) (Grant, error) {
-	return one[Grant](ctx, c, at("/v1/grants", id), "grant")
+	return fetch[Grant](ctx, c, at("/v1/grants", id))
 }
 
 // GrantFilter narrows a list of grants; empty members do not.
@@ -183,8 +185,7 @@ func (c *Client) Events(ctx context.Context, f EventFilter) iter.Seq2[Event, err
 
 // Event returns an event with what it commits to.
 func (c *Client) Event(ctx context.Context, cid string) (EventRecord, error) {
-	var out EventRecord
-	return out, c.get(ctx, at("/v1/events", cid), nil, &out)
+	return fetch[EventRecord](ctx, c, at("/v1/events", cid))
 }
 
 // Receipt returns the receipt of an event, a *.writ.json file as it is: any
@@ -235,14 +236,11 @@ func (c *Client) Evaluate(ctx context.Context, in EvaluationRequest) (Decision, 
 	return out, nil
 }
 
-// one reads a single thing.
-func one[T any](ctx context.Context, c *Client, path, name string) (T, error) {
+// fetch reads a single thing.
+func fetch[T any](ctx context.Context, c *Client, path string) (T, error) {
 	var out T
-	a, err := c.do(ctx, request{method: http.MethodGet, path: path, repeatable: true})
-	if err != nil {
-		return out, err
-	}
-	return out, member(a.body, name, &out)
+	err := c.get(ctx, path, nil, &out)
+	return out, err
 }
 
 // list walks the pages of a list. It ends at the first error, which is yielded
@@ -314,23 +312,4 @@ func because(reason string) any {
 		return struct{}{}
 	}
 	return map[string]string{"reason": reason}
-}
-
-// Anchor is one attempt to put a head of the log on a ledger.
-type Anchor struct {
-	ID           json.Number `json:"id"`
-	Ledger       string      `json:"ledger"`
-	ChainID      string      `json:"chain_id"`
-	Contract     string      `json:"contract"`
-	Size         uint64      `json:"size"`
-	Root         string      `json:"root"`
-	HeadKey      string      `json:"head_key"`
-	Tx           string      `json:"tx"`
-	State        string      `json:"state"`
-	Finality     string      `json:"finality"`
-	Block        uint64      `json:"block"`
-	BlockHash    string      `json:"block_hash"`
-	GasUsed      uint64      `json:"gas_used"`
-	OperatorsOwn bool        `json:"operators_own"`
-	Reason       string      `json:"reason,omitempty"`
 }

@@ -316,3 +316,26 @@ type Checkpoint struct {
 	Root string    `json:"root"`
 	Time time.Time `json:"time"`
 }
+
+// Anchor is one attempt to put a head of the log on a ledger.
+type Anchor struct {
+	ID           int64     `json:"id"`
+	Ledger       string    `json:"ledger"`
+	Kind         string    `json:"kind,omitempty"`
+	ChainID      string    `json:"chain_id"`
+	Contract     string    `json:"contract"`
+	LogID        string    `json:"log_id"`
+	OperatorsOwn bool      `json:"operators_own"` // it proves nothing to outsiders
+	Size         uint64    `json:"size"`
+	Root         string    `json:"root"` // base64url
+	HeadKey      string    `json:"head_key"`
+	Tx           string    `json:"tx"`
+	State        string    `json:"state"`    // pending | settled | failed | superseded
+	Finality     string    `json:"finality"` // none | submitted | included | safe | finalized | failed
+	Block        uint64    `json:"block,omitempty"`
+	BlockHash    string    `json:"block_hash,omitempty"`
+	GasUsed      uint64    `json:"gas_used,omitempty"`
+	Reason       string    `json:"reason,omitempty"`
+	Created      time.Time `json:"created"`
+	Updated      time.Time `json:"updated"`
+}

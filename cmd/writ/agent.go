@@ -1,0 +1,472 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/writ-registry/writ/client"
+	"github.com/writ-registry/writ/registry/capability"
+)
+
+// newAgentCmd groups what is done to agents, and asking as one.
+func newAgentCmd() *cobra.Command {
+	conn := &connection{}
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Register agents, approve and stop them, ask as one",
+		Long: `Register agents, approve and stop them, and ask for a decision as one.
+
+An agent is known by the file that agent new writes (NAME.agent.json), by its id
+or by its DID; every command takes any of the three.
+` + connectionHelp,
+	}
+	conn.bind(cmd)
+	cmd.AddCommand(agentNewCmd(conn), agentListCmd(conn), agentShowCmd(conn), agentAskCmd(conn),
+		agentMoveCmd(conn, "approve", "Let a requested agent act within its grants", func(cmd *cobra.Command, c *client.Client, ref, _ string) (client.Change[client.Agent], error) {
+			return c.ApproveAgent(cmd.Context(), ref)
+		}),
+		agentMoveCmd(conn, "suspend", "Stop an agent until it is resumed", func(cmd *cobra.Command, c *client.Client, ref, reason string) (client.Change[client.Agent], error) {
+			return c.SuspendAgent(cmd.Context(), ref, reason)
+		}),
+		agentMoveCmd(conn, "resume", "Let a suspended agent act again", func(cmd *cobra.Command, c *client.Client, ref, reason string) (client.Change[client.Agent], error) {
+			return c.ResumeAgent(cmd.Context(), ref, reason)
+		}),
+		agentMoveCmd(conn, "revoke", "End an agent for good", func(cmd *cobra.Command, c *client.Client, ref, reason string) (client.Change[client.Agent], error) {
+			return c.RevokeAgent(cmd.Context(), ref, reason)
+		}))
+	return cmd
+}
+
+// newAgent is the input of agent new.
+type newAgent struct {
+	in        client.NewAgent
+	grant     string
+	audience  []string
+	file      string
+	noApprove bool
+}
+
+func agentNewCmd(conn *connection) *cobra.Command {
+	var n newAgent
+	cmd := &cobra.Command{
+		Use:   "new --name NAME",
+		Short: "Make a key, register an agent with it, and keep both in a file",
+		Long: `Make a key, prove possession of it, and register an agent with it. Where the
+credential may approve agents, the agent is approved; with --grant it gets its
+first grant. Key and grant go into NAME.agent.json, which only you can read: the
+registry never sees the private key.`,
+		Example: `  writ agent new --name invoices --grant "read:invoices; execute:none"
+  writ agent new --name courier --org acme --role logistics --level 2 \
+      --grant "create:shipment(weight<=500)" --audience https://erp.example`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return n.run(cmd, conn)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&n.in.Name, "name", "", "machine name: [a-z0-9._-]")
+	f.StringVar(&n.in.Org, "org", "", "org, by id or name (default: that of the credential)")
+	f.StringVar(&n.in.Purpose, "purpose", "", "what the agent is for")
+	f.StringVar(&n.in.Role, "role", "", "approved role")
+	f.StringSliceVar(&n.in.Domains, "domain", nil, "approved business domain; repeatable (default: any)")
+	f.StringSliceVar(&n.in.Workflows, "workflow", nil, "approved workflow; repeatable (default: any)")
+	f.IntVar(&n.in.AuthorityLevel, "level", 0, "authority level, 0 to 4")
+	f.StringVar(&n.in.Sponsor, "sponsor", "", "id of the accountable principal (default: the caller)")
+	f.StringVar(&n.grant, "grant", "", "capabilities of a first grant")
+	f.StringSliceVar(&n.audience, "audience", nil, "resource server that the grant is for; repeatable (default: the registry)")
+	f.StringVar(&n.file, "out", "", "`FILE` to write (default NAME.agent.json)")
+	f.BoolVar(&n.noApprove, "no-approve", false, "leave the approval to somebody else")
+	_ = cmd.MarkFlagRequired("name") // the flag exists
+	return cmd
+}
+
+// agentMade is the JSON of agent new.
+type agentMade struct {
+	DID       string   `json:"did"`
+	ID        string   `json:"id"`
+	Name      string   `json:"name"`
+	Org       string   `json:"org"`
+	Status    string   `json:"status"`
+	AgentFile string   `json:"agent_file"`
+	Grant     *granted `json:"grant,omitempty"`
+	Events    []string `json:"events"`
+	Note      string   `json:"note,omitempty"`
+}
+
+type granted struct {
+	ID           string    `json:"id"`
+	Capabilities string    `json:"capabilities"`
+	Audience     []string  `json:"audience"`
+	Expires      time.Time `json:"expires"`
+}
+
+func (n *newAgent) run(cmd *cobra.Command, conn *connection) error {
+	ctx := cmd.Context()
+	if n.noApprove && n.grant != "" {
+		return errors.New("--grant needs an approved agent; leave out --no-approve, or issue the grant after the approval")
+	}
+	if n.file == "" {
+		n.file = n.in.Name + ".agent.json"
+	}
+	if _, err := os.Lstat(n.file); err == nil {
+		return fmt.Errorf("%s exists; it may hold the only copy of a key and is not overwritten (--out names another)", n.file)
+	}
+	c, err := conn.open(cmd)
+	if err != nil {
+		return err
+	}
+	file, agent, err := register(cmd, c, n.in, n.file)
+	if err != nil {
+		return err
+	}
+	made := agentMade{DID: agent.Value.DID, ID: agent.Value.ID, Name: agent.Value.Name, Org: agent.Value.Org, Status: agent.Value.Status, AgentFile: n.file}
+	made.record(agent.Event)
+	if !n.noApprove {
+		approved, err := c.ApproveAgent(ctx, made.ID)
+		var p *client.Problem
+		switch {
+		case errors.As(err, &p) && p.Status == http.StatusForbidden:
+			made.Note = "this credential may not approve agents: ask a registrar"
+		case err != nil:
+			return fmt.Errorf("the agent is registered and %s is written, but not approved: %w", n.file, err)
+		default:
+			made.Status = approved.Value.Status
+			made.record(approved.Event)
+		}
+	}
+	if n.grant != "" && made.Status == "active" {
+		g, err := c.IssueGrant(ctx, client.NewGrant{Agent: made.ID, Capabilities: n.grant, Audience: n.audience})
+		if err != nil {
+			return fmt.Errorf("the agent is registered and %s is written, but without a grant: %w", n.file, err)
+		}
+		file.Hold(g.Value)
+		if err := file.Save(n.file); err != nil {
+			return err
+		}
+		made.Grant = &granted{g.Value.ID, g.Value.Capabilities, g.Value.Audience, g.Value.Expires}
+		made.record(g.Event)
+	}
+	return conn.say(cmd, made, made.show)
+}
+
+func (m *agentMade) record(e *client.EventRef) {
+	if e != nil {
+		m.Events = append(m.Events, e.CID)
+	}
+}
+
+func (m *agentMade) show(s *screen) {
+	s.printf("%s\n", s.bold(m.DID))
+	s.fields("name", m.Name, "id", m.ID, "status", m.Status, "file", m.AgentFile+"  (holds the private key)")
+	if m.Grant != nil {
+		s.fields("grant", m.Grant.Capabilities, "for", strings.Join(m.Grant.Audience, ", "), "until", m.Grant.Expires.Format(time.RFC3339))
+	}
+	if m.Note != "" {
+		s.printf("  %s\n", m.Note)
+	}
+}
+
+// register makes a key, proves possession and registers the agent. The file is
+// there before anything is done with the agent; where it cannot be written, the
+// agent, whose key is lost then, is revoked.
+func register(cmd *cobra.Command, c *client.Client, in client.NewAgent, path string) (*client.AgentFile, client.Change[client.Agent], error) {
+	var none client.Change[client.Agent]
+	ctx := cmd.Context()
+	origin, err := c.Origin(ctx)
+	if err != nil {
+		return nil, none, err
+	}
+	org := in.Org
+	if org == "" {
+		me, err := c.Whoami(ctx)
+		if err != nil {
+			return nil, none, err
+		}
+		org = me.Org
+	}
+	key, err := client.GenerateAgentKey()
+	if err != nil {
+		return nil, none, err
+	}
+	in.JWK = key.JWK()
+	if in.Possession, err = key.ProvePossession(origin, org, in.Name); err != nil {
+		return nil, none, err
+	}
+	agent, err := c.RegisterAgent(ctx, in)
+	if err != nil {
+		return nil, none, err
+	}
+	file, err := client.NewAgentFile(origin, agent.Value, key)
+	if err == nil {
+		err = file.Create(path)
+	}
+	if err != nil {
+		if _, rerr := c.RevokeAgent(ctx, agent.Value.ID, "key-lost"); rerr != nil {
+			return nil, none, fmt.Errorf("%w; agent %s has lost its key: revoke it (%w)", err, agent.Value.ID, rerr)
+		}
+		return nil, none, fmt.Errorf("%w; the agent was revoked again", err)
+	}
+	return file, agent, nil
+}
+
+// agentRef is the id or DID of an agent that may be named by its file.
+func agentRef(arg string) (string, error) {
+	if strings.HasPrefix(arg, "did:") {
+		return arg, nil
+	}
+	if info, err := os.Stat(arg); err != nil || info.IsDir() {
+		return arg, nil
+	}
+	f, err := client.LoadAgentFile(arg)
+	if err != nil {
+		return "", err
+	}
+	return f.ID, nil
+}
+
+func agentListCmd(conn *connection) *cobra.Command {
+	var org, status string
+	var limit int
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List the agents of an org",
+		Example: "  writ agent list --status active\n  writ agent list --org acme --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := conn.open(cmd)
+			if err != nil {
+				return err
+			}
+			agents, err := client.Collect(c.Agents(cmd.Context(), org, status), limit)
+			if err != nil {
+				return err
+			}
+			return conn.say(cmd, map[string]any{"items": agents}, func(s *screen) {
+				rows := make([][]string, len(agents))
+				for i, a := range agents {
+					rows[i] = []string{a.Name, a.Status, strconv.Itoa(a.AuthorityLevel), a.ID, a.DID}
+				}
+				s.table([]string{"NAME", "STATUS", "LEVEL", "ID", "DID"}, rows)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&org, "org", "", "org, by id or name (default: that of the credential)")
+	cmd.Flags().StringVar(&status, "status", "", "requested, active, suspended or revoked")
+	cmd.Flags().IntVar(&limit, "limit", 0, "how many at most (default: all)")
+	return cmd
+}
+
+func agentShowCmd(conn *connection) *cobra.Command {
+	return &cobra.Command{
+		Use:     "show AGENT",
+		Short:   "Show an agent",
+		Example: "  writ agent show invoices.agent.json\n  writ agent show did:webvh:...",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := conn.open(cmd)
+			if err != nil {
+				return err
+			}
+			ref, err := agentRef(args[0])
+			if err != nil {
+				return err
+			}
+			a, err := c.Agent(cmd.Context(), ref)
+			if err != nil {
+				return err
+			}
+			return conn.say(cmd, a, func(s *screen) { showAgent(s, a) })
+		},
+	}
+}
+
+func showAgent(s *screen, a client.Agent) {
+	custody := "the agent's own"
+	if a.Custodial {
+		custody = "held by the registry for the agent"
+	}
+	s.printf("%s\n", s.bold(printable(a.DID)))
+	s.fields("name", a.Name, "id", a.ID, "status", a.Status, "org", a.Org, "sponsor", a.Sponsor,
+		"purpose", a.Purpose, "role", a.Role, "domains", strings.Join(a.Domains, ", "), "workflows", strings.Join(a.Workflows, ", "),
+		"level", strconv.Itoa(a.AuthorityLevel), "key", a.Thumbprint+"  (RFC 7638)", "DID update key", custody,
+		"since", a.Created.Format(time.RFC3339))
+	for _, c := range a.Composition {
+		s.fields(c.Kind, fmt.Sprintf("%s  sha256 %s  (vouched for by: %s)", c.Name, c.Digest, c.Source))
+	}
+}
+
+func agentMoveCmd(conn *connection, verb, short string, move func(*cobra.Command, *client.Client, string, string) (client.Change[client.Agent], error)) *cobra.Command {
+	var reason string
+	example := "  writ agent " + verb + " invoices.agent.json"
+	if verb != "approve" {
+		example += " --reason investigation"
+	}
+	cmd := &cobra.Command{
+		Use: verb + " AGENT", Short: short, Example: example, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := conn.open(cmd)
+			if err != nil {
+				return err
+			}
+			ref, err := agentRef(args[0])
+			if err != nil {
+				return err
+			}
+			ch, err := move(cmd, c, ref, reason)
+			if err != nil {
+				return err
+			}
+			return conn.say(cmd, saidChange("agent", ch), func(s *screen) {
+				s.printf("%s is %s\n", s.bold(printable(ch.Value.Name)), ch.Value.Status)
+				s.event(ch.Event)
+			})
+		},
+	}
+	if verb != "approve" {
+		cmd.Flags().StringVar(&reason, "reason", "", "machine name of the reason: [a-z0-9._-]")
+	}
+	return cmd
+}
+
+// act is an act as it is named on the command line.
+type act struct {
+	file, args, task, aud, grant string
+}
+
+func (a *act) bind(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&a.file, "agent", "", "agent `FILE`")
+	f.StringVar(&a.args, "args", "", "arguments of the act, a JSON object, or @FILE that holds it")
+	f.StringVar(&a.task, "task", "", "task that the act belongs to")
+	f.StringVar(&a.aud, "aud", "", "resource server that will execute (default: that of the grant)")
+	f.StringVar(&a.grant, "grant", "", "id of the grant to show (default: the newest that covers the act)")
+	_ = cmd.MarkFlagRequired("agent") // the flag exists
+}
+
+// request makes the signed evaluation request: ACTION TYPE/ID.
+func (a *act) request(cmd *cobra.Command, args []string) (*client.AgentFile, client.EvaluationRequest, error) {
+	var none client.EvaluationRequest
+	f, err := client.LoadAgentFile(a.file)
+	if err != nil {
+		return nil, none, err
+	}
+	if info, err := os.Stat(a.file); err == nil && info.Mode().Perm()&0o077 != 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "writ: others may read the key in %s; chmod 600 it\n", a.file)
+	}
+	kind, id, ok := strings.Cut(args[1], "/")
+	if !ok || kind == "" || id == "" {
+		return nil, none, fmt.Errorf("resource %q: want TYPE/ID, such as invoices/2026-0042", args[1])
+	}
+	theAct := capability.Act{Action: args[0], Resource: capability.Resource{Type: kind, ID: id}, Task: a.task}
+	if theAct.Arguments, err = readArguments(a.args); err != nil {
+		return nil, none, err
+	}
+	if a.grant == "" {
+		req, err := f.Request(theAct, a.aud)
+		return f, req, err
+	}
+	for _, g := range f.Grants {
+		if g.ID == a.grant {
+			req, err := f.RequestWith(theAct, a.aud, g)
+			return f, req, err
+		}
+	}
+	return nil, none, fmt.Errorf("%s holds no grant %s", a.file, a.grant)
+}
+
+func readArguments(text string) ([]byte, error) {
+	if path, ok := strings.CutPrefix(text, "@"); ok {
+		return os.ReadFile(path)
+	}
+	return []byte(text), nil
+}
+
+func agentAskCmd(conn *connection) *cobra.Command {
+	var a act
+	var pepToken string
+	cmd := &cobra.Command{
+		Use:   "ask --agent FILE ACTION TYPE/ID",
+		Short: "Sign an act as an agent and ask whether it may be done",
+		Long: `Sign an act with the agent's key and ask the registry whether it may be done now.
+The agent asks for itself; with --pep-token an enforcement point asks, relaying
+the agent's signature. Without --url the registry is that of the agent file.
+
+The exit status is 0 for permit, 2 for deny, 3 for step_up (a human must approve
+first) and 1 where there is no decision.`,
+		Example: `  writ agent ask --agent invoices.agent.json read invoices/2026-0042
+  writ agent ask --agent courier.agent.json create shipment/77 --args '{"weight": 420}'`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f, req, err := a.request(cmd, args)
+			if err != nil {
+				return err
+			}
+			url := first(conn.url, os.Getenv("WRIT_URL"), f.Registry)
+			c, err := client.New(url, first(pepToken, os.Getenv("WRIT_PEP_TOKEN")), client.Options{})
+			if err != nil {
+				return err
+			}
+			d, err := c.Evaluate(cmd.Context(), req)
+			if err != nil {
+				return fmt.Errorf("no decision, so not permitted: %w", err)
+			}
+			err = conn.say(cmd, d, func(s *screen) { showDecision(s, args[0]+" "+args[1], d) })
+			if err != nil {
+				return err
+			}
+			return verdictStatus(d)
+		},
+	}
+	a.bind(cmd)
+	cmd.Flags().StringVar(&pepToken, "pep-token", "", "credential of an enforcement point that asks (WRIT_PEP_TOKEN)")
+	return cmd
+}
+
+// verdictStatus is the exit status of a decision; what is no clear permit is none.
+func verdictStatus(d client.Decision) error {
+	switch {
+	case d.Permitted():
+		return nil
+	case d.Context.Verdict == client.StepUp:
+		return exitStepUp
+	}
+	return exitDeny
+}
+
+func showDecision(s *screen, act string, d client.Decision) {
+	v := d.Context.Verdict
+	s.printf("%s  %s\n", s.verdict(v, v), printable(act))
+	showReasons(s, d.Context.Reasons)
+	where := "none: a permit of an act that changes nothing material leaves no evidence"
+	if e := d.Context.Event; e != nil {
+		where = fmt.Sprintf("%s  entry %d", e.CID, e.Index)
+	}
+	switch {
+	case d.Context.Folded:
+		where += "  (a repeat of the denial recorded there)"
+	case d.Context.Repeated:
+		where += "  (asked before: the recorded answer)"
+	}
+	s.fields("decision", d.Context.ID, "event", where)
+	if v == client.StepUp {
+		s.printf("  A human must approve this act; until then it is a no.\n")
+	}
+}
+
+// showReasons writes each reason in words and under its code.
+func showReasons(s *screen, reasons []client.Reason) {
+	for _, r := range reasons {
+		text := first(r.Meaning, r.Detail, r.Code)
+		if r.Detail != "" && r.Detail != text {
+			text += " (" + r.Detail + ")"
+		}
+		s.fields(r.Code, text)
+	}
+}

@@ -1,0 +1,290 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"github.com/writ-registry/writ/client"
+)
+
+// The exit statuses of commands that ask for a decision.
+const (
+	exitDeny   exitCode = 2
+	exitStepUp exitCode = 3
+)
+
+// clientCommands are the commands that use a registry, in the order of help.
+func clientCommands() []*cobra.Command {
+	return []*cobra.Command{
+		newDemoCmd(), newOrgCmd(), newPrincipalCmd(), newPEPCmd(), newCatalogueCmd(), newAgentCmd(), newGrantCmd(),
+		newSignCmd(), newExplainCmd(), newReceiptCmd(), newVerifyCmd(), newKillCmd(), newChainCmd(),
+	}
+}
+
+// connection is how a command reaches a registry and how it answers.
+type connection struct {
+	url, token, data string
+	json             bool
+}
+
+const connectionHelp = `
+The registry is found by --url (WRIT_URL) and --token (WRIT_TOKEN). Where
+neither is given, the data folder of a registry on this machine names both.`
+
+// bind declares the flags on a command and all below it.
+func (c *connection) bind(cmd *cobra.Command) {
+	f := cmd.PersistentFlags()
+	f.StringVar(&c.url, "url", "", "address of the registry (WRIT_URL)")
+	f.StringVar(&c.token, "token", "", "bearer credential, or @FILE that holds it (WRIT_TOKEN)")
+	f.StringVar(&c.data, "data", "writ-data", "data folder of a registry on this machine")
+	f.BoolVar(&c.json, "json", false, "write the answer as JSON")
+}
+
+// open makes the client. An explicit address goes before the data folder, and
+// the folder's credential is sent to the folder's address only.
+func (c *connection) open(cmd *cobra.Command) (*client.Client, error) {
+	url, token, err := c.resolve(cmd.Flags().Changed("data"))
+	if err != nil {
+		return nil, err
+	}
+	return client.New(url, token, client.Options{})
+}
+
+func (c *connection) resolve(dataGiven bool) (url, token string, err error) {
+	url, token = c.url, c.token
+	if !dataGiven {
+		url, token = first(url, os.Getenv("WRIT_URL")), first(token, os.Getenv("WRIT_TOKEN"))
+	}
+	if path, ok := strings.CutPrefix(token, "@"); ok {
+		if token, err = readLine(path); err != nil {
+			return "", "", err
+		}
+	}
+	if url != "" && token != "" {
+		return url, token, nil
+	}
+	local, err := readLine(filepath.Join(c.data, addressFile))
+	switch {
+	case err == nil && (url == "" || strings.TrimRight(url, "/") == strings.TrimRight(local, "/")):
+		url = local
+	case errors.Is(err, fs.ErrNotExist) && url == "":
+		return "", "", fmt.Errorf("no registry: give --url and --token (WRIT_URL, WRIT_TOKEN), or --data of one that runs here (%s has no %s)", c.data, addressFile)
+	case err != nil && url == "":
+		return "", "", err
+	default:
+		return url, token, nil // somewhere else: our local credential stays here
+	}
+	if token == "" {
+		if token, err = readLine(filepath.Join(c.data, tokenFile)); err != nil {
+			return "", "", fmt.Errorf("no credential: give --token (WRIT_TOKEN): %w", err)
+		}
+	}
+	return url, token, nil
+}
+
+func readLine(path string) (string, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(raw)), nil
+}
+
+// first is the first string that is not empty.
+func first(list ...string) string {
+	for _, s := range list {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// say writes v as JSON where --json was given, else what human writes.
+func (c *connection) say(cmd *cobra.Command, v any, human func(*screen)) error {
+	if c.json {
+		return writeJSON(cmd.OutOrStdout(), v)
+	}
+	s := newScreen(cmd.OutOrStdout())
+	human(s)
+	return s.err
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// saidChange is the JSON of a writing command: the thing under its name, its
+// event, and a credential where one was made.
+func saidChange[T any](name string, ch client.Change[T]) map[string]any {
+	out := map[string]any{name: ch.Value}
+	if ch.Event != nil {
+		out["event"] = ch.Event
+	}
+	if ch.Secret != "" {
+		out["secret"] = ch.Secret
+	}
+	return out
+}
+
+// screen writes for people: aligned, with colour only in a terminal.
+type screen struct {
+	w      io.Writer
+	colour bool
+	err    error
+}
+
+func newScreen(w io.Writer) *screen {
+	s := &screen{w: w}
+	if f, ok := w.(*os.File); ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
+		info, err := f.Stat()
+		s.colour = err == nil && info.Mode()&os.ModeCharDevice != 0
+	}
+	return s
+}
+
+func (s *screen) printf(format string, args ...any) {
+	if s.err == nil {
+		_, s.err = fmt.Fprintf(s.w, format, args...)
+	}
+}
+
+// fields writes pairs of name and value, those with a value only.
+func (s *screen) fields(pairs ...string) {
+	width := 0
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			width = max(width, len(pairs[i]))
+		}
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			s.printf("  %-*s  %s\n", width, pairs[i], printable(pairs[i+1]))
+		}
+	}
+}
+
+// table writes rows under a header.
+func (s *screen) table(header []string, rows [][]string) {
+	if s.err != nil {
+		return
+	}
+	t := tabwriter.NewWriter(s.w, 0, 0, 2, ' ', 0)
+	for _, row := range append([][]string{header}, rows...) {
+		for i, cell := range row {
+			row[i] = printable(cell)
+		}
+		fmt.Fprintln(t, strings.Join(row, "\t"))
+	}
+	s.err = t.Flush()
+}
+
+// event writes where a change is recorded.
+func (s *screen) event(e *client.EventRef) {
+	if e == nil {
+		s.printf("  nothing changed, nothing recorded\n")
+		return
+	}
+	s.fields("event", fmt.Sprintf("%s  entry %d", e.CID, e.Index))
+}
+
+// secret writes a new credential, or that it is lost.
+func (s *screen) secret(secret string, replayed bool) {
+	if secret == "" && replayed {
+		s.printf("\nThe credential was in an answer that got lost on the way, and it is shown\nonly once. Create another one.\n")
+		return
+	}
+	s.printf("\n%s\nThis credential is shown once. Keep it like a password.\n", secret)
+}
+
+// The colours of verdicts: green, red, yellow.
+var verdictColour = map[string]string{client.Permit: "32", client.Deny: "31", client.StepUp: "33"}
+
+// verdict paints text in the colour of a verdict.
+func (s *screen) verdict(verdict, text string) string {
+	if code, ok := verdictColour[verdict]; ok && s.colour {
+		return "\x1b[1;" + code + "m" + text + "\x1b[0m"
+	}
+	return text
+}
+
+// bold stresses a heading.
+func (s *screen) bold(text string) string {
+	if s.colour {
+		return "\x1b[1m" + text + "\x1b[0m"
+	}
+	return text
+}
+
+// printable keeps text of others from moving the cursor, changing colours or
+// turning the reading order around.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != ' ' && !unicode.IsGraphic(r) || unicode.Is(unicode.Cf, r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+}
+
+// newReceiptCmd fetches receipts.
+func newReceiptCmd() *cobra.Command {
+	var conn connection
+	var out string
+	var disclose bool
+	cmd := &cobra.Command{
+		Use:   "receipt EVENT_CID",
+		Short: "Fetch the receipt of an event, for anyone to verify offline",
+		Long: `Fetch the receipt of an event: its bytes, the proof that it is in the log, the
+signed checkpoint and the anchors on chains. Check it with writ verify, or with
+writ-verify on a machine that knows nothing else of Writ.
+
+--disclose adds the values that the event only commits to (arguments, resource,
+the agent's own signature). Hand such a receipt to those who may know them.
+` + connectionHelp,
+		Example: `  writ receipt bafkrei... -o decision.writ.json
+  writ receipt bafkrei... | writ verify -`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := conn.open(cmd)
+			if err != nil {
+				return err
+			}
+			receipt, err := c.Receipt(cmd.Context(), args[0], disclose)
+			if err != nil {
+				return err
+			}
+			if out == "" || out == "-" {
+				_, err = cmd.OutOrStdout().Write(append(receipt, '\n'))
+				return err
+			}
+			mode := fs.FileMode(0o644)
+			if disclose {
+				mode = 0o600
+			}
+			if err := os.WriteFile(out, append(receipt, '\n'), mode); err != nil {
+				return err
+			}
+			return conn.say(cmd, map[string]any{"event": args[0], "file": out, "bytes": len(receipt) + 1}, func(s *screen) {
+				s.fields("receipt", out, "verify", "writ verify "+out)
+			})
+		},
+	}
+	conn.bind(cmd)
+	cmd.Flags().StringVarP(&out, "output", "o", "", "`FILE` to write; standard output without it")
+	cmd.Flags().BoolVar(&disclose, "disclose", false, "add the values that the event commits to")
+	return cmd
+}
