@@ -95,7 +95,7 @@ func (s *Set) UnmarshalJSON(data []byte) error {
 	}
 	set, err := newSet(caps)
 	if err != nil {
-		return err
+		return fmt.Errorf("authorization_details: expected %w", err)
 	}
 	got, err := canon.Canonical(data)
 	if err != nil {
@@ -134,8 +134,10 @@ func (a alternative) capability(verb, kind string) (Capability, error) {
 		c.Constraints = append(c.Constraints, constraints...)
 	}
 	var err error
-	c.Constraints, err = closeArguments(c.Constraints)
-	return c, err
+	if c.Constraints, err = closeArguments(c.Constraints); err != nil {
+		return c, fmt.Errorf("expected %w", err)
+	}
+	return c, nil
 }
 
 // set puts con where constraints finds it.
@@ -203,7 +205,7 @@ func (c constraintClaim) constraints(name string) ([]Constraint, error) {
 		}
 		con, err := newConstraint(name, m.op, values)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("expected %w", err)
 		}
 		out = append(out, con)
 	}

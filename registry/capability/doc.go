@@ -45,10 +45,11 @@
 //     must be present and satisfy every constraint on it. A name alone permits the
 //     argument with any value and does not require it. "()" permits none.
 //   - "<", "<=", ">", ">=" hold for numbers only, "^=" (begins with) for strings
-//     only. "==" and "in" compare kind and value. "!=" and "not in" hold for a
-//     string, number or boolean of the kind of a listed value that differs from all
-//     of them: an object, an array, null or a value of another kind never gets past
-//     a prohibition.
+//     only. A prefix is text, not a path: "/data/../x" begins with "/data/".
+//   - "==" and "in" compare kind and value. "!=" and "not in" hold for a string,
+//     number or boolean of the kind of a listed value that differs from all of
+//     them: an object, an array, null or a value of another kind never gets past a
+//     prohibition.
 //   - verb:none removes the verb: it wins over every other capability of the verb.
 //   - What no capability covers is not permitted.
 //

@@ -53,7 +53,7 @@ func Parse(text string) (Set, error) {
 	}
 	s, err := newSet(caps)
 	if err != nil {
-		return Set{}, p.fail("a smaller set: " + err.Error())
+		return Set{}, p.failAt(0, err.Error())
 	}
 	return s, nil
 }
@@ -148,7 +148,7 @@ func (p *parser) arguments() ([]Constraint, error) {
 	}
 	constraints, err := closeArguments(constraints)
 	if err != nil {
-		return nil, p.failAt(open, "other constraints: "+err.Error())
+		return nil, p.failAt(open, err.Error())
 	}
 	return constraints, nil
 }
@@ -184,7 +184,7 @@ func (p *parser) constraint() (Constraint, error) {
 	}
 	c, err := newConstraint(name, op, values)
 	if err != nil {
-		return Constraint{}, p.failAt(start, "another value: "+err.Error())
+		return Constraint{}, p.failAt(start, err.Error())
 	}
 	return c, nil
 }
@@ -255,7 +255,7 @@ func (p *parser) value() (Value, error) {
 	}
 	v, err := parseValue([]byte(p.text[start:p.pos]))
 	if err != nil {
-		return Value{}, p.failAt(start, "a value: "+err.Error())
+		return Value{}, p.failAt(start, "a value ("+err.Error()+")")
 	}
 	return v, nil
 }
@@ -270,7 +270,7 @@ func (p *parser) quoted() (Value, error) {
 			p.pos++
 			v, err := parseValue([]byte(p.text[start:p.pos]))
 			if err != nil {
-				return Value{}, p.failAt(start, "a JSON string: "+err.Error())
+				return Value{}, p.failAt(start, "a JSON string ("+err.Error()+")")
 			}
 			return v, nil
 		}

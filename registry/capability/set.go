@@ -142,9 +142,10 @@ func join[T fmt.Stringer](items []T, sep string) string {
 }
 
 // newSet brings capabilities, each already valid by itself, into canonical order.
+// The errors of this file say what was expected, as in SyntaxError.
 func newSet(caps []Capability) (Set, error) {
 	if len(caps) > MaxSet {
-		return Set{}, fmt.Errorf("more than %d capabilities", MaxSet)
+		return Set{}, fmt.Errorf("at most %d capabilities", MaxSet)
 	}
 	removed := map[string]bool{}
 	for _, c := range caps {
@@ -162,7 +163,7 @@ func newSet(caps []Capability) (Set, error) {
 	kept = slices.CompactFunc(kept, func(a, b Capability) bool { return a.text == b.text })
 	s := Set{kept}
 	if len(s.String()) > MaxText {
-		return Set{}, fmt.Errorf("canonical text longer than %d bytes", MaxText)
+		return Set{}, fmt.Errorf("at most %d bytes in canonical form", MaxText)
 	}
 	return s, nil
 }
@@ -174,7 +175,7 @@ var opOrder = []Op{Any, Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual,
 // refuses a second constraint of the same kind on a name.
 func closeArguments(constraints []Constraint) ([]Constraint, error) {
 	if len(constraints) > MaxConstraints {
-		return nil, fmt.Errorf("more than %d constraints", MaxConstraints)
+		return nil, fmt.Errorf("at most %d constraints", MaxConstraints)
 	}
 	slices.SortFunc(constraints, func(a, b Constraint) int {
 		if a.Name != b.Name {
@@ -185,10 +186,10 @@ func closeArguments(constraints []Constraint) ([]Constraint, error) {
 	for i := 1; i < len(constraints); i++ {
 		a, b := constraints[i-1], constraints[i]
 		if a.Name == b.Name && a.Op == Any {
-			return nil, fmt.Errorf("%s both free and constrained", a.Name)
+			return nil, fmt.Errorf("%s either alone or constrained", a.Name)
 		}
 		if a.Name == b.Name && a.Op == b.Op {
-			return nil, fmt.Errorf("two constraints %s on %s", a.Op, a.Name)
+			return nil, fmt.Errorf("at most one constraint %s on %s", a.Op, a.Name)
 		}
 	}
 	return constraints, nil
@@ -199,15 +200,15 @@ func newConstraint(name string, op Op, values []Value) (Constraint, error) {
 	switch op {
 	case Less, LessEqual, Greater, GreaterEqual:
 		if values[0].kind != '0' {
-			return Constraint{}, fmt.Errorf("%s%s needs a number", name, op)
+			return Constraint{}, fmt.Errorf("a number after %s%s", name, op)
 		}
 	case Prefix:
 		if values[0].kind != '"' {
-			return Constraint{}, fmt.Errorf("%s^= needs a string", name)
+			return Constraint{}, fmt.Errorf("a string after %s^=", name)
 		}
 	case In, NotIn:
 		if len(values) == 0 {
-			return Constraint{}, fmt.Errorf("%s %s needs a value", name, op)
+			return Constraint{}, fmt.Errorf("a value after %s %s", name, op)
 		}
 		slices.SortFunc(values, func(a, b Value) int {
 			if a.kind != b.kind {

@@ -49,7 +49,7 @@ const (
 	Malformed     Code = "malformed"      // not such a token: typ, header, JSON, a claim missing, unknown or out of range
 	BadSignature  Code = "signature"      // not signed by the key, or alg does not fit it
 	Stale         Code = "stale"          // iat more than MaxSkew from now, or exp has passed
-	Lifetime      Code = "lifetime"       // exp not after iat, or more than MaxLifetime after it
+	Lifetime      Code = "lifetime"       // iat negative, exp not after it, or more than MaxLifetime after it
 	WrongPDP      Code = "wrong_pdp"      // pdp is another registry
 	WrongAudience Code = "wrong_audience" // aud is none of the verifier's
 	WrongSubject  Code = "wrong_subject"  // iss is not the agent, or not the key
@@ -124,7 +124,7 @@ func bounded(limit int, pairs ...string) error {
 
 // checkWindow applies the window of a proof to its times, in seconds since 1970.
 func checkWindow(iat, exp int64, now time.Time) error {
-	if exp <= iat || exp-iat > int64(MaxLifetime/time.Second) {
+	if iat < 0 || exp <= iat || exp-iat > int64(MaxLifetime/time.Second) {
 		return refuse(Lifetime, fmt.Sprintf("exp is not within %s after iat", MaxLifetime))
 	}
 	if skew := now.Sub(time.Unix(iat, 0)); skew > MaxSkew || skew < -MaxSkew {

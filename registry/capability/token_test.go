@@ -292,9 +292,12 @@ func TestActionWindow(t *testing.T) {
 		}
 	}
 	// A signer of ours makes no proof that would be refused, so others are forged.
-	for name, life := range map[string]int64{"too long": 61, "none": 0, "negative": -1} {
+	for name, c := range map[string]struct{ iat, exp int64 }{
+		"too long": {testNow.Unix(), testNow.Unix() + 61}, "none": {testNow.Unix(), testNow.Unix()}, "reversed": {testNow.Unix(), testNow.Unix() - 1},
+		"difference overflows": {-5e18, 5e18},
+	} {
 		claims := testActionClaims(t)
-		claims.Expires = claims.IssuedAt + life
+		claims.IssuedAt, claims.Expires = c.iat, c.exp
 		if _, err := SignAction(agentKey, "", claims); !errors.Is(err, Lifetime) {
 			t.Errorf("sign, %s: got %v", name, err)
 		}

@@ -240,75 +240,83 @@ func plain(more string) string {
 	return `{"method":"did:webvh:1.0","scid":"{SCID}","updateKeys":` + keyJSON(1) + more + `}`
 }
 
+var preRotated = plain(`,"nextKeyHashes":` + hashJSON(2, 7))
+
+// moved renames the DID as a portable log may; silently does not tell.
+func moved(doc string) string {
+	id := doc[strings.Index(doc, "did:webvh:"):strings.LastIndexByte(doc, '"')]
+	other := strings.Replace(id, "registry.example", "other.example", 1)
+	return strings.Replace(doc, `"id":"`+id+`"`, `"alsoKnownAs":["`+id+`"],"id":"`+other+`"`, 1)
+}
+
+func silently(doc string) string { return strings.Replace(doc, "registry.example", "other.example", 1) }
+
+// logCases are logs by their parameters; entry is where code is found, and a log
+// without code verifies.
+var logCases = map[string]struct {
+	first string
+	steps []step
+	code  Code // "" verifies
+	entry int
+}{
+	"one entry":                   {plain(""), nil, "", 0},
+	"unchanged parameters":        {plain(""), []step{{signer: 1}, {signer: 1}}, "", 0},
+	"key rotation":                {plain(""), []step{{params: `{"updateKeys":` + keyJSON(2) + `}`, signer: 1}, {signer: 2}}, "", 0},
+	"old key after rotation":      {plain(""), []step{{params: `{"updateKeys":` + keyJSON(2) + `}`, signer: 1}, {signer: 1}}, BadProof, 3},
+	"new key too early":           {plain(""), []step{{params: `{"updateKeys":` + keyJSON(2) + `}`, signer: 2}}, BadProof, 2},
+	"foreign key":                 {plain(""), []step{{signer: 3}}, BadProof, 2},
+	"pre-rotation":                {preRotated, []step{{params: rotate(2, 3), signer: 2}, {params: rotate(3), signer: 3}, {signer: 3}}, "", 0},
+	"pre-rotation, old key":       {preRotated, []step{{params: rotate(2, 3), signer: 1}}, BadProof, 2},
+	"pre-rotation, uncommitted":   {preRotated, []step{{params: rotate(3, 4), signer: 3}}, PreRotation, 2},
+	"pre-rotation, no updateKeys": {preRotated, []step{{params: `{"nextKeyHashes":[]}`, signer: 1}}, PreRotation, 2},
+	"pre-rotation, empty keys":    {preRotated, []step{{params: `{"updateKeys":[],"nextKeyHashes":[]}`, signer: 1}}, PreRotation, 2},
+	"pre-rotation, null keys":     {preRotated, []step{{params: `{"updateKeys":null,"nextKeyHashes":[]}`, signer: 1}}, PreRotation, 2},
+	"pre-rotation, no next":       {preRotated, []step{{params: `{"updateKeys":` + keyJSON(2) + `}`, signer: 2}}, PreRotation, 2},
+	"pre-rotation, nothing":       {preRotated, []step{{signer: 1}}, PreRotation, 2},
+	"deactivated":                 {plain(""), []step{{params: `{"deactivated":true,"updateKeys":[]}`, signer: 1}}, "", 0},
+	"after deactivation":          {plain(""), []step{{params: `{"deactivated":true}`, signer: 1}, {signer: 1}}, AfterDeactivate, 3},
+	"portable":                    {plain(`,"portable":true`), []step{{signer: 1, state: moved}}, "", 0},
+	"portable, silently":          {plain(`,"portable":true`), []step{{signer: 1, state: silently}}, BadID, 2},
+	"moved but not portable":      {plain(""), []step{{signer: 1, state: moved}}, BadID, 2},
+	"portable too late":           {plain(""), []step{{params: `{"portable":true}`, signer: 1}}, BadParameters, 2},
+	"no longer portable":          {plain(`,"portable":true`), []step{{params: `{"portable":false}`, signer: 1}, {signer: 1, state: moved}}, BadID, 3},
+	"other SCID": {plain(`,"portable":true`), []step{{signer: 1, state: func(s string) string {
+		at := strings.Index(s, "did:webvh:") + len("did:webvh:")
+		return s[:at] + testSCID + s[at+len(testSCID):]
+	}}}, BadSCID, 2},
+	"id of another method":  {plain(""), []step{{signer: 1, state: func(string) string { return `{"id":"did:web:registry.example"}` }}}, BadID, 2},
+	"no id":                 {plain(""), []step{{signer: 1, state: func(string) string { return `{}` }}}, BadID, 2},
+	"state no object":       {plain(""), []step{{signer: 1, state: func(string) string { return `[]` }}}, BadID, 2},
+	"same time":             {plain(""), []step{{signer: 1, at: time.Millisecond}}, BadTime, 2},
+	"earlier":               {plain(""), []step{{signer: 1, at: -time.Hour}}, BadTime, 2},
+	"later entry in future": {plain(""), []step{{signer: 1, at: 1e6 * time.Hour}}, BadTime, 2},
+	"no method":             {`{"scid":"{SCID}","updateKeys":` + keyJSON(1) + `}`, nil, BadParameters, 1},
+	"no scid":               {`{"method":"did:webvh:1.0","updateKeys":` + keyJSON(1) + `}`, nil, BadParameters, 1},
+	"scid not a hash":       {`{"method":"did:webvh:1.0","scid":"a","updateKeys":` + keyJSON(1) + `}`, nil, BadSCID, 1},
+	"scid of another":       {`{"method":"did:webvh:1.0","scid":"` + testSCID + `","updateKeys":` + keyJSON(1) + `}`, nil, BadSCID, 1},
+	"no updateKeys":         {`{"method":"did:webvh:1.0","scid":"{SCID}"}`, nil, BadParameters, 1},
+	"empty updateKeys":      {`{"method":"did:webvh:1.0","scid":"{SCID}","updateKeys":[]}`, nil, BadParameters, 1},
+	"updateKeys no key":     {`{"method":"did:webvh:1.0","scid":"{SCID}","updateKeys":["z6Mk"]}`, nil, BadParameters, 1},
+	"other version":         {strings.Replace(plain(""), "1.0", "0.5", 1), nil, BadParameters, 1},
+	"scid again":            {plain(""), []step{{params: `{"scid":"` + testSCID + `"}`, signer: 1}}, BadParameters, 2},
+	"unknown parameter":     {plain(`,"prerotation":true`), nil, BadParameters, 1},
+	"parameters no object":  {plain(""), []step{{params: `[]`, signer: 1}}, BadParameters, 2},
+	"ttl negative":          {plain(`,"ttl":-1`), nil, BadParameters, 1},
+	"ttl too large":         {plain(`,"ttl":2147483649`), nil, BadParameters, 1},
+	"watchers":              {plain(`,"watchers":["https://watcher.example"]`), nil, "", 0},
+	"null parameters":       {plain(`,"ttl":null,"watchers":null,"witness":null`), nil, "", 0},
+	"witness empty":         {plain(`,"witness":{}`), nil, "", 0},
+	"witness":               {plain(`,"witness":{"threshold":1,"witnesses":[{"id":"` + Key(mustKey(nil, 5).Public()).String() + `"}]}`), nil, Unsupported, 1},
+	"witness twice": {plain(`,"witness":{"threshold":2,"witnesses":[{"id":"` + Key(mustKey(nil, 5).Public()).String() +
+		`"},{"id":"` + Key(mustKey(nil, 5).Public()).String() + `"}]}`), nil, BadParameters, 1},
+	"witness threshold 0":     {plain(`,"witness":{"threshold":0,"witnesses":[{"id":"` + Key(mustKey(nil, 5).Public()).String() + `"}]}`), nil, BadParameters, 1},
+	"witness, nobody":         {plain(`,"witness":{"threshold":1,"witnesses":[]}`), nil, BadParameters, 1},
+	"witness, only threshold": {plain(`,"witness":{"threshold":1}`), nil, BadParameters, 1},
+	"witness no did:key":      {plain(`,"witness":{"threshold":1,"witnesses":[{"id":"did:web:a.example"}]}`), nil, BadParameters, 1},
+}
+
 func TestVerifyLog(t *testing.T) {
-	preRotated := plain(`,"nextKeyHashes":` + hashJSON(2, 7))
-	moved := func(doc string) string {
-		id := doc[strings.Index(doc, "did:webvh:"):strings.LastIndexByte(doc, '"')]
-		other := strings.Replace(id, "registry.example", "other.example", 1)
-		return strings.Replace(doc, `"id":"`+id+`"`, `"alsoKnownAs":["`+id+`"],"id":"`+other+`"`, 1)
-	}
-	silently := func(doc string) string { return strings.Replace(doc, "registry.example", "other.example", 1) }
-	for name, c := range map[string]struct {
-		first string
-		steps []step
-		code  Code // "" verifies
-		entry int
-	}{
-		"one entry":                   {plain(""), nil, "", 0},
-		"unchanged parameters":        {plain(""), []step{{signer: 1}, {signer: 1}}, "", 0},
-		"key rotation":                {plain(""), []step{{params: `{"updateKeys":` + keyJSON(2) + `}`, signer: 1}, {signer: 2}}, "", 0},
-		"old key after rotation":      {plain(""), []step{{params: `{"updateKeys":` + keyJSON(2) + `}`, signer: 1}, {signer: 1}}, BadProof, 3},
-		"new key too early":           {plain(""), []step{{params: `{"updateKeys":` + keyJSON(2) + `}`, signer: 2}}, BadProof, 2},
-		"foreign key":                 {plain(""), []step{{signer: 3}}, BadProof, 2},
-		"pre-rotation":                {preRotated, []step{{params: rotate(2, 3), signer: 2}, {params: rotate(3), signer: 3}, {signer: 3}}, "", 0},
-		"pre-rotation, old key":       {preRotated, []step{{params: rotate(2, 3), signer: 1}}, BadProof, 2},
-		"pre-rotation, uncommitted":   {preRotated, []step{{params: rotate(3, 4), signer: 3}}, PreRotation, 2},
-		"pre-rotation, no updateKeys": {preRotated, []step{{params: `{"nextKeyHashes":[]}`, signer: 1}}, PreRotation, 2},
-		"pre-rotation, empty keys":    {preRotated, []step{{params: `{"updateKeys":[],"nextKeyHashes":[]}`, signer: 1}}, PreRotation, 2},
-		"pre-rotation, null keys":     {preRotated, []step{{params: `{"updateKeys":null,"nextKeyHashes":[]}`, signer: 1}}, PreRotation, 2},
-		"pre-rotation, no next":       {preRotated, []step{{params: `{"updateKeys":` + keyJSON(2) + `}`, signer: 2}}, PreRotation, 2},
-		"pre-rotation, nothing":       {preRotated, []step{{signer: 1}}, PreRotation, 2},
-		"deactivated":                 {plain(""), []step{{params: `{"deactivated":true,"updateKeys":[]}`, signer: 1}}, "", 0},
-		"after deactivation":          {plain(""), []step{{params: `{"deactivated":true}`, signer: 1}, {signer: 1}}, AfterDeactivate, 3},
-		"portable":                    {plain(`,"portable":true`), []step{{signer: 1, state: moved}}, "", 0},
-		"portable, silently":          {plain(`,"portable":true`), []step{{signer: 1, state: silently}}, BadID, 2},
-		"moved but not portable":      {plain(""), []step{{signer: 1, state: moved}}, BadID, 2},
-		"portable too late":           {plain(""), []step{{params: `{"portable":true}`, signer: 1}}, BadParameters, 2},
-		"no longer portable":          {plain(`,"portable":true`), []step{{params: `{"portable":false}`, signer: 1}, {signer: 1, state: moved}}, BadID, 3},
-		"other SCID": {plain(`,"portable":true`), []step{{signer: 1, state: func(s string) string {
-			at := strings.Index(s, "did:webvh:") + len("did:webvh:")
-			return s[:at] + testSCID + s[at+len(testSCID):]
-		}}}, BadSCID, 2},
-		"id of another method":  {plain(""), []step{{signer: 1, state: func(string) string { return `{"id":"did:web:registry.example"}` }}}, BadID, 2},
-		"no id":                 {plain(""), []step{{signer: 1, state: func(string) string { return `{}` }}}, BadID, 2},
-		"state no object":       {plain(""), []step{{signer: 1, state: func(string) string { return `[]` }}}, BadID, 2},
-		"same time":             {plain(""), []step{{signer: 1, at: time.Millisecond}}, BadTime, 2},
-		"earlier":               {plain(""), []step{{signer: 1, at: -time.Hour}}, BadTime, 2},
-		"later entry in future": {plain(""), []step{{signer: 1, at: 1e6 * time.Hour}}, BadTime, 2},
-		"no method":             {`{"scid":"{SCID}","updateKeys":` + keyJSON(1) + `}`, nil, BadParameters, 1},
-		"no scid":               {`{"method":"did:webvh:1.0","updateKeys":` + keyJSON(1) + `}`, nil, BadParameters, 1},
-		"scid not a hash":       {`{"method":"did:webvh:1.0","scid":"a","updateKeys":` + keyJSON(1) + `}`, nil, BadSCID, 1},
-		"scid of another":       {`{"method":"did:webvh:1.0","scid":"` + testSCID + `","updateKeys":` + keyJSON(1) + `}`, nil, BadSCID, 1},
-		"no updateKeys":         {`{"method":"did:webvh:1.0","scid":"{SCID}"}`, nil, BadParameters, 1},
-		"empty updateKeys":      {`{"method":"did:webvh:1.0","scid":"{SCID}","updateKeys":[]}`, nil, BadParameters, 1},
-		"updateKeys no key":     {`{"method":"did:webvh:1.0","scid":"{SCID}","updateKeys":["z6Mk"]}`, nil, BadParameters, 1},
-		"other version":         {strings.Replace(plain(""), "1.0", "0.5", 1), nil, BadParameters, 1},
-		"scid again":            {plain(""), []step{{params: `{"scid":"` + testSCID + `"}`, signer: 1}}, BadParameters, 2},
-		"unknown parameter":     {plain(`,"prerotation":true`), nil, BadParameters, 1},
-		"parameters no object":  {plain(""), []step{{params: `[]`, signer: 1}}, BadParameters, 2},
-		"ttl negative":          {plain(`,"ttl":-1`), nil, BadParameters, 1},
-		"ttl too large":         {plain(`,"ttl":2147483649`), nil, BadParameters, 1},
-		"watchers":              {plain(`,"watchers":["https://watcher.example"]`), nil, "", 0},
-		"null parameters":       {plain(`,"ttl":null,"watchers":null,"witness":null`), nil, "", 0},
-		"witness empty":         {plain(`,"witness":{}`), nil, "", 0},
-		"witness":               {plain(`,"witness":{"threshold":1,"witnesses":[{"id":"` + Key(mustKey(nil, 5).Public()).String() + `"}]}`), nil, Unsupported, 1},
-		"witness twice": {plain(`,"witness":{"threshold":2,"witnesses":[{"id":"` + Key(mustKey(nil, 5).Public()).String() +
-			`"},{"id":"` + Key(mustKey(nil, 5).Public()).String() + `"}]}`), nil, BadParameters, 1},
-		"witness threshold 0":     {plain(`,"witness":{"threshold":0,"witnesses":[{"id":"` + Key(mustKey(nil, 5).Public()).String() + `"}]}`), nil, BadParameters, 1},
-		"witness, nobody":         {plain(`,"witness":{"threshold":1,"witnesses":[]}`), nil, BadParameters, 1},
-		"witness, only threshold": {plain(`,"witness":{"threshold":1}`), nil, BadParameters, 1},
-		"witness no did:key":      {plain(`,"witness":{"threshold":1,"witnesses":[{"id":"did:web:a.example"}]}`), nil, BadParameters, 1},
-	} {
+	for name, c := range logCases {
 		log := buildLog(t, c.first, c.steps...)
 		r, err := VerifyLog(log, testNow)
 		var e *LogError
@@ -366,6 +374,10 @@ func TestVerifyLogTampered(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", name, err, c.code)
 		}
 	}
+}
+
+// TestVerifyLogLines does to the lines what TestVerifyLogTampered does in them.
+func TestVerifyLogLines(t *testing.T) {
 	log := buildLog(t, plain(""), step{signer: 1}, step{signer: 1})
 	lines := bytes.SplitAfter(log, []byte("\n"))[:3]
 	for name, c := range map[string]struct {
