@@ -8,7 +8,8 @@ pragma solidity 0.8.37;
 /// Three roles, none of which can do another's work:
 /// - the *submitter* pays the gas and has no authority at all; anyone may submit;
 /// - the *head key* signs tree heads (EIP-712), next to the checkpoint signer, after that signer's own rollback check;
-/// - the *guardian*, best a multi-signature wallet, replaces a head key after a delay, freezes a log for good and names its successor.
+/// - the *guardian*, best a multi-signature wallet, replaces a head key after a delay, freezes a log for good and registers the log
+///   that continues it.
 interface ILogAnchor {
     /// @notice A tree head with its proof and signature: the arguments of one `anchor` call, for use in `anchorMany`.
     /// @param logId The log.
@@ -115,7 +116,7 @@ interface ILogAnchor {
     /// @param originLine The origin line of the log's checkpoints (C2SP tlog-checkpoint).
     /// @param headKey The address of the key that signs tree heads.
     /// @param guardian The address that may rotate the head key, freeze the log and register its successor. Not the head key.
-    /// @param maxGrowth How many leaves one anchor may add at most: 1 to 2^40 - 1. It bounds what a stolen head key does in a transaction.
+    /// @param maxGrowth How many leaves one anchor may add at most, 1 to 2^40 - 1: a bound on what a stolen head key does at once.
     /// @return logId The log's id.
     function register(string calldata originLine, address headKey, address guardian, uint64 maxGrowth)
         external
@@ -139,7 +140,8 @@ interface ILogAnchor {
 
     /// @notice Moves a log's head forward. Anyone may call: the authority is the head key's signature.
     /// @dev The head that the log already holds succeeds and changes nothing (neither proof nor signature is looked at), so that a
-    /// submitter may repeat itself. From size 0 the proof must be empty.
+    /// submitter may repeat itself. From size 0 the proof must be empty; `maxGrowth` applies to that anchor as to any other. A
+    /// frozen log refuses every head, its own too.
     /// @param logId The log.
     /// @param size The tree size.
     /// @param root The root hash of the tree of that size.

@@ -223,7 +223,7 @@ contract RFC9162Test is RFC9162Fixture {
 
 /// @notice The verifier against transparency-dev/merkle: proofs made, damaged and judged by test/vectors' generator. More of them:
 ///
-///     go run ./contracts/evm/vectors -exhaustive 60 -random 3000 -damaged 20000 -seed 1 > contracts/evm/cache/proofs.bin
+///     go run ./contracts/evm/vectors -exhaustive 60 -random 1200 -damaged 6000 -seed 1 > contracts/evm/cache/proofs.bin
 ///     WRIT_VECTORS=cache/proofs.bin scripts/contracts/test.sh --match-contract RFC9162VectorsTest
 contract RFC9162VectorsTest is RFC9162Fixture {
     function test_Vectors() public view {
