@@ -36,7 +36,7 @@ func TestURL(t *testing.T) {
 			t.Errorf("%s: got %s", text, d)
 		}
 	}
-	if _, err := Key(mustKey(t, 1).Public()).URL(); err == nil {
+	if _, err := Key(mustKey(1).Public()).URL(); err == nil {
 		t.Error("did:key has a URL")
 	}
 }
@@ -192,7 +192,7 @@ func TestKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []*jose.PrivateKey{mustKey(t, 1), p256} {
+	for _, key := range []*jose.PrivateKey{mustKey(1), p256} {
 		d, err := Parse(Key(key.Public()).String())
 		if err != nil || d != Key(key.Public()) {
 			t.Errorf("got %s, %v", d, err)

@@ -25,14 +25,14 @@ var (
 	testNow  = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-func mustKey(_ testing.TB, seed byte) *jose.PrivateKey {
+func mustKey(seed byte) *jose.PrivateKey {
 	return jose.NewEd25519FromSeed([32]byte{seed})
 }
 
-func testGenesis(t testing.TB) GenesisParams {
+func testGenesis() GenesisParams {
 	return GenesisParams{
 		Origin: "https://registry.example", Path: []string{"agents", "0198a1b2"}, Time: testTime,
-		Signer: mustKey(t, 1), NextKeys: []jose.PublicKey{mustKey(t, 2).Public()}, Keys: []jose.PublicKey{mustKey(t, 9).Public()},
+		Signer: mustKey(1), NextKeys: []jose.PublicKey{mustKey(2).Public()}, Keys: []jose.PublicKey{mustKey(9).Public()},
 		Controllers: []string{"did:web:registry.example:orgs:acme"}, Custodian: "did:web:registry.example",
 		Services: []Service{{ID: "#mcp", Type: "MCP", ServiceEndpoint: "https://registry.example/mcp/{SCID}"}}, TTL: 5 * time.Minute,
 	}
@@ -73,7 +73,7 @@ func TestEntryHashOfTheSpecification(t *testing.T) {
 }
 
 func TestGenesis(t *testing.T) {
-	e, err := Genesis(testGenesis(t))
+	e, err := Genesis(testGenesis())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestGenesis(t *testing.T) {
 	if diff := cmp.Diff(e.Document, doc); diff != "" {
 		t.Errorf("(-made +verified):\n%s", diff)
 	}
-	agent := mustKey(t, 9).Public()
+	agent := mustKey(9).Public()
 	if got, ok := doc.Key(e.DID.KeyURL(agent)); !ok || got != agent {
 		t.Error("the document does not hold the agent's key")
 	}
@@ -122,7 +122,7 @@ func TestGenesis(t *testing.T) {
 	if _, ok := r.At(e.Time.Add(-1)); ok {
 		t.Error("there is a version before the first")
 	}
-	if again, _ := Genesis(testGenesis(t)); !bytes.Equal(again.Line, e.Line) {
+	if again, _ := Genesis(testGenesis()); !bytes.Equal(again.Line, e.Line) {
 		t.Error("genesis is not deterministic")
 	}
 }
@@ -142,13 +142,13 @@ func TestGenesisRefused(t *testing.T) {
 		"climbing segment": func(p *GenesisParams) { p.Path[0] = ".." },
 		"negative ttl":     func(p *GenesisParams) { p.TTL = -time.Second },
 	} {
-		p := testGenesis(t)
+		p := testGenesis()
 		spoil(&p)
 		if _, err := Genesis(p); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	p := testGenesis(t)
+	p := testGenesis()
 	p.Keys = []jose.PublicKey{p256.Public()} // the agent's own key may be
 	if _, err := Genesis(p); err != nil {
 		t.Error(err)
@@ -167,7 +167,7 @@ type step struct {
 func keyJSON(seeds ...byte) string {
 	var out []string
 	for _, seed := range seeds {
-		out = append(out, mustKey(nil, seed).Public().Multikey())
+		out = append(out, mustKey(seed).Public().Multikey())
 	}
 	data, _ := json.Marshal(out)
 	return string(data)
@@ -176,7 +176,7 @@ func keyJSON(seeds ...byte) string {
 func hashJSON(seeds ...byte) string {
 	out := []string{}
 	for _, seed := range seeds {
-		out = append(out, NextKeyHash(mustKey(nil, seed).Public()))
+		out = append(out, NextKeyHash(mustKey(seed).Public()))
 	}
 	data, _ := json.Marshal(out)
 	return string(data)
@@ -221,7 +221,7 @@ func buildLog(t testing.TB, first string, steps ...step) []byte {
 		}
 		e.VersionID = fmt.Sprintf("%d-%s", n+1, hash)
 		predecessor = e.VersionID
-		if err := e.sign(mustKey(t, s.signer)); err != nil {
+		if err := e.sign(mustKey(s.signer)); err != nil {
 			t.Fatal(err)
 		}
 		if s.spoil != nil {
@@ -306,10 +306,10 @@ var logCases = map[string]struct {
 	"watchers":              {plain(`,"watchers":["https://watcher.example"]`), nil, "", 0},
 	"null parameters":       {plain(`,"ttl":null,"watchers":null,"witness":null`), nil, "", 0},
 	"witness empty":         {plain(`,"witness":{}`), nil, "", 0},
-	"witness":               {plain(`,"witness":{"threshold":1,"witnesses":[{"id":"` + Key(mustKey(nil, 5).Public()).String() + `"}]}`), nil, Unsupported, 1},
-	"witness twice": {plain(`,"witness":{"threshold":2,"witnesses":[{"id":"` + Key(mustKey(nil, 5).Public()).String() +
-		`"},{"id":"` + Key(mustKey(nil, 5).Public()).String() + `"}]}`), nil, BadParameters, 1},
-	"witness threshold 0":     {plain(`,"witness":{"threshold":0,"witnesses":[{"id":"` + Key(mustKey(nil, 5).Public()).String() + `"}]}`), nil, BadParameters, 1},
+	"witness":               {plain(`,"witness":{"threshold":1,"witnesses":[{"id":"` + Key(mustKey(5).Public()).String() + `"}]}`), nil, Unsupported, 1},
+	"witness twice": {plain(`,"witness":{"threshold":2,"witnesses":[{"id":"` + Key(mustKey(5).Public()).String() +
+		`"},{"id":"` + Key(mustKey(5).Public()).String() + `"}]}`), nil, BadParameters, 1},
+	"witness threshold 0":     {plain(`,"witness":{"threshold":0,"witnesses":[{"id":"` + Key(mustKey(5).Public()).String() + `"}]}`), nil, BadParameters, 1},
 	"witness, nobody":         {plain(`,"witness":{"threshold":1,"witnesses":[]}`), nil, BadParameters, 1},
 	"witness, only threshold": {plain(`,"witness":{"threshold":1}`), nil, BadParameters, 1},
 	"witness no did:key":      {plain(`,"witness":{"threshold":1,"witnesses":[{"id":"did:web:a.example"}]}`), nil, BadParameters, 1},
@@ -337,7 +337,7 @@ func TestVerifyLogTampered(t *testing.T) {
 	spoilProof := func(f func(*proof)) func(*logEntry) {
 		return func(e *logEntry) { f(&e.Proof[0]) }
 	}
-	other := mustKey(t, 3)
+	other := mustKey(3)
 	for name, c := range map[string]struct {
 		spoil func(*logEntry)
 		code  Code
@@ -356,10 +356,10 @@ func TestVerifyLogTampered(t *testing.T) {
 		"created":      {spoilProof(func(p *proof) { p.Created = "2027-01-01T00:00:00Z" }), BadProof},
 		"created bad":  {spoilProof(func(p *proof) { p.Created = "yesterday" }), BadProof},
 		"fragment": {spoilProof(func(p *proof) {
-			p.VerificationMethod = Key(mustKey(t, 1).Public()).KeyURL(other.Public())
+			p.VerificationMethod = Key(mustKey(1).Public()).KeyURL(other.Public())
 		}), BadProof},
-		"body":         {spoilProof(func(p *proof) { p.VerificationMethod = Key(other.Public()).KeyURL(mustKey(t, 1).Public()) }), BadProof},
-		"no fragment":  {spoilProof(func(p *proof) { p.VerificationMethod = Key(mustKey(t, 1).Public()).String() }), BadProof},
+		"body":         {spoilProof(func(p *proof) { p.VerificationMethod = Key(other.Public()).KeyURL(mustKey(1).Public()) }), BadProof},
+		"no fragment":  {spoilProof(func(p *proof) { p.VerificationMethod = Key(mustKey(1).Public()).String() }), BadProof},
 		"no did":       {spoilProof(func(p *proof) { p.VerificationMethod = "x" }), BadProof},
 		"did:web":      {spoilProof(func(p *proof) { p.VerificationMethod = "did:web:a.example#1" }), BadProof},
 		"value":        {spoilProof(func(p *proof) { p.ProofValue = "z" + strings.Repeat("2", 87) }), BadProof},
@@ -418,7 +418,7 @@ func TestAt(t *testing.T) {
 			t.Errorf("after %s: got %s", at, v.ID)
 		}
 	}
-	if diff := cmp.Diff([]string{mustKey(t, 4).Public().Multikey()}, r.Current().UpdateKeys); diff != "" {
+	if diff := cmp.Diff([]string{mustKey(4).Public().Multikey()}, r.Current().UpdateKeys); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -434,7 +434,7 @@ func FuzzVerifyLog(f *testing.F) {
 }
 
 func BenchmarkGenesis(b *testing.B) {
-	p := testGenesis(b)
+	p := testGenesis()
 	for b.Loop() {
 		if _, err := Genesis(p); err != nil {
 			b.Fatal(err)
@@ -443,7 +443,7 @@ func BenchmarkGenesis(b *testing.B) {
 }
 
 func BenchmarkVerifyLog(b *testing.B) {
-	e, err := Genesis(testGenesis(b))
+	e, err := Genesis(testGenesis())
 	if err != nil {
 		b.Fatal(err)
 	}
