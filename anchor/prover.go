@@ -2,17 +2,16 @@ package anchor
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/transparency-dev/formats/proof"
 
 	"github.com/writ-registry/writ/anchor/tlog"
+	"github.com/writ-registry/writ/internal/canon"
 )
 
 // Events gives the Prover committed artifacts.
@@ -97,6 +96,45 @@ type ReceiptDisclosure struct {
 	Name  string
 	Salt  string // base64url
 	Value []byte // strict JSON
+}
+
+// NewestAttempts is the part of an anchor journal that an AnchorSource is made of.
+//
+// Newest returns, for each grade from submitted on, the row of exactly the
+// ledger, chain, contract and log of info with the largest size, failed and
+// superseded ones left out. Safe for concurrent use.
+type NewestAttempts interface {
+	Newest(ctx context.Context, info Info) ([]AttemptRecord, error)
+}
+
+// NewAnchorSource returns the anchors that a journal knows of on the given
+// ledgers, which are those of the log named origin. Rows for a ledger that was
+// replaced since do not show: nobody can ask it any more.
+func NewAnchorSource(journal NewestAttempts, origin string, ledgers ...Info) AnchorSource {
+	return &journalled{journal, origin, ledgers}
+}
+
+type journalled struct {
+	journal NewestAttempts
+	origin  string
+	ledgers []Info
+}
+
+func (j *journalled) NewestAnchors(ctx context.Context, origin string) ([]AnchorRecord, error) {
+	if origin != j.origin {
+		return nil, nil
+	}
+	var out []AnchorRecord
+	for _, info := range j.ledgers {
+		rows, err := j.journal.Newest(ctx, info)
+		if err != nil {
+			return nil, fmt.Errorf("anchors on %s: %w", info.Name, err)
+		}
+		for _, row := range rows {
+			out = append(out, NewAnchorRecord(info, row))
+		}
+	}
+	return out, nil
 }
 
 // ProverConfig wires a Prover. All fields but Anchors are required.
@@ -280,11 +318,11 @@ func (r Receipt) Marshal() ([]byte, error) {
 	// Damage to members that no signature covers, such as a claimed block
 	// number, would otherwise go unseen. Disclosures are left out, since each
 	// is bound by its commitment and may be taken away.
-	form, err := canonical(file)
+	form, err := canon.Marshal(file)
 	if err != nil {
 		return nil, fmt.Errorf("write receipt: %w", err)
 	}
-	file["checksum"] = sum(form)
+	file["checksum"] = canon.Digest(form)
 	if len(r.Disclosures) > 0 {
 		var list []any
 		for _, d := range r.Disclosures {
@@ -292,7 +330,7 @@ func (r Receipt) Marshal() ([]byte, error) {
 		}
 		file["disclosures"] = list
 	}
-	form, err = canonical(file)
+	form, err = canon.Marshal(file)
 	if err != nil {
 		return nil, fmt.Errorf("write receipt: %w", err)
 	}
@@ -330,23 +368,4 @@ func receiptAnchors(anchors []ReceiptAnchor) []any {
 		list = append(list, m)
 	}
 	return list
-}
-
-// canonical returns the RFC 8785 form of a value that encoding/json can write.
-func canonical(v any) ([]byte, error) {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	form := jsontext.Value(raw)
-	if err := form.Canonicalize(); err != nil {
-		return nil, err
-	}
-	return form, nil
-}
-
-// sum returns the SHA-256 of data in unpadded base64url.
-func sum(data []byte) string {
-	digest := sha256.Sum256(data)
-	return base64.RawURLEncoding.EncodeToString(digest[:])
 }

@@ -200,3 +200,35 @@ func TestReceiptFile(t *testing.T) {
 		t.Error("a disclosed value that is not JSON was written")
 	}
 }
+
+// journalRows is a journal with fixed rows, by ledger name.
+type journalRows map[string][]anchor.AttemptRecord
+
+func (j journalRows) Newest(_ context.Context, info anchor.Info) ([]anchor.AttemptRecord, error) {
+	if info.Name == "down" {
+		return nil, errInjected
+	}
+	return j[info.Name], nil
+}
+
+func TestAnchorSource(t *testing.T) {
+	rows := journalRows{
+		"a": {{Head: anchor.Head{Size: 5}, HeadKey: "k", Attempt: anchor.Attempt{Tx: "0x5"}, Confirmation: anchor.Confirmation{Finality: anchor.Submitted}}},
+		"b": {{Head: anchor.Head{Size: 3}, Confirmation: anchor.Confirmation{Finality: anchor.Safe, TxHash: "0x3"}}},
+	}
+	a, b := anchor.Info{Name: "a"}, anchor.Info{Name: "b", OperatorsOwn: true}
+	got, err := anchor.NewAnchorSource(rows, logOrigin, a, b).NewestAnchors(t.Context(), logOrigin)
+	want := []anchor.AnchorRecord{
+		{Ledger: a, Head: anchor.Head{Size: 5}, HeadKey: "k", Confirmation: anchor.Confirmation{Finality: anchor.Submitted, TxHash: "0x5"}},
+		{Ledger: b, Head: anchor.Head{Size: 3}, Confirmation: anchor.Confirmation{Finality: anchor.Safe, TxHash: "0x3"}},
+	}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("NewestAnchors (-want +got), %v:\n%s", err, diff)
+	}
+	if got, err := anchor.NewAnchorSource(rows, logOrigin, a).NewestAnchors(t.Context(), "other/log"); len(got) > 0 || err != nil {
+		t.Errorf("of another log: %v, %v", got, err)
+	}
+	if _, err := anchor.NewAnchorSource(rows, logOrigin, a, anchor.Info{Name: "down"}).NewestAnchors(t.Context(), logOrigin); !errors.Is(err, errInjected) {
+		t.Errorf("journal down: %v", err)
+	}
+}

@@ -2,6 +2,7 @@ package tlog
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -120,8 +121,9 @@ func OpenNote(signed []byte, origin string, v note.Verifier, witnesses ...note.V
 // noteErrorKind sorts the errors of note.Open: a note that is well-formed but
 // not signed as it should be is ErrProof.
 func noteErrorKind(err error) error {
-	switch err.(type) {
-	case *note.InvalidSignatureError, *note.UnverifiedNoteError:
+	var wrong *note.InvalidSignatureError
+	var none *note.UnverifiedNoteError
+	if errors.As(err, &wrong) || errors.As(err, &none) {
 		return ErrProof
 	}
 	return ErrInvalid

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/writ-registry/writ/internal/canon"
@@ -19,9 +20,10 @@ const (
 
 // Names of the disclosures of a decision.
 const (
-	disclosedProof   = "proof"   // string: the agent's action proof, compact JWS
-	disclosedToken   = "token"   // string: the capability token, compact JWS
-	disclosedPayload = "payload" // object: the act, or the AuthZEN request for it
+	disclosedProof    = "proof"    // string: the agent's action proof, compact JWS
+	disclosedToken    = "token"    // string: the capability token, compact JWS
+	disclosedPayload  = "payload"  // object: arguments and task of the act
+	disclosedResource = "resource" // object: type and id of its resource
 )
 
 // disclosures checks that each opened value is one the event commits to, and says
@@ -111,7 +113,10 @@ func (v *verification) decision(e *envelope, open map[string]json.RawMessage) {
 		at := time.Unix(claims.IssuedAt, 0).UTC().Format(time.RFC3339)
 		v.fact(fmt.Sprintf("whoever holds key %s asked for this act at %s, on %s", key, claims.Audience, at), byAgent, "act digest "+claims.ActDigest)
 		v.fact(fmt.Sprintf("key %s is that of %s", key, body.DID), byRegistry, "in the capability token")
-		v.act(claims, open)
+		if claims.Issuer != body.DID {
+			v.fact(fmt.Sprintf("%s, as the agent calls itself, is %s", claims.Issuer, body.DID), byRegistry, "")
+		}
+		v.act(body, claims, open)
 	}
 	v.fact("the verdict is "+body.Verdict, byRegistry, "")
 	v.fact("the time is "+e.Time, byRegistry, "an anchor's block bounds it from above")
@@ -149,8 +154,6 @@ func actionSignature(body decisionBody, open map[string]json.RawMessage) (capabi
 		return none, "", errors.New("the token is not the one that the event names")
 	case grant.Hash() != claims.TokenHash:
 		return none, "", errors.New("ath: the proof was made for another token")
-	case claims.Issuer != body.DID:
-		return none, "", errors.New("iss: the proof is another agent's")
 	case claims.Audience != body.Audience:
 		return none, "", errors.New("aud: the proof is for another resource")
 	}
@@ -166,50 +169,44 @@ func actionSignature(body decisionBody, open map[string]json.RawMessage) (capabi
 	return claims, grant.Key().Thumbprint(), nil
 }
 
-// act checks that the disclosed request is the act that the agent signed.
-func (v *verification) act(claims capability.ActionClaims, open map[string]json.RawMessage) {
-	payload := open[disclosedPayload]
-	if payload == nil {
-		v.add("act", Unverified, "", "the request is not disclosed: what the agent signed is known by its digest only")
+// act checks that the disclosed payload and resource are those of the act that the
+// agent signed.
+func (v *verification) act(body decisionBody, claims capability.ActionClaims, open map[string]json.RawMessage) {
+	if open[disclosedPayload] == nil || open[disclosedResource] == nil {
+		v.add("act", Unverified, "", "payload and resource are not disclosed: what the agent signed is known by its digest only")
 		return
 	}
-	digest, err := actDigest(payload)
+	act, err := disclosedAct(body.Action, open)
+	if err != nil {
+		v.add("act", Failed, "", "%v", err)
+		return
+	}
+	digest, err := act.Digest()
 	if err != nil || digest != claims.ActDigest {
-		v.add("act", Failed, "", "the disclosed request is not the act that the agent signed (adg)")
+		v.add("act", Failed, "", "the disclosed act is not the one that the agent signed (adg)")
 		return
 	}
-	v.add("act", Verified, "agent key", "the disclosed request is the act that the agent signed")
-	v.fact("action, resource and arguments of the request", byAgent, "")
+	v.add("act", Verified, "agent key", "%s on %s %s: the disclosed act is the one that the agent signed", act.Action, act.Resource.Type, act.Resource.ID)
+	v.fact("action, resource, arguments and task of the act", byAgent, "")
 }
 
-// actDigest returns the adg of a request. The payload is the act itself, {action,
-// arguments, resource, task}, whose canonical form is digested, or an AuthZEN
-// evaluation request (Authorization API 1.0 section 6), from which it is built.
-func actDigest(payload json.RawMessage) (string, error) {
-	var act struct {
-		Action    string              `json:"action"`
-		Arguments json.RawMessage     `json:"arguments"`
-		Resource  capability.Resource `json:"resource"`
-		Task      string              `json:"task"`
+// disclosedAct puts an act together again: the verb is in the event, the rest is
+// disclosed. action is verb:type, and the type must be that of the resource.
+func disclosedAct(action string, open map[string]json.RawMessage) (capability.Act, error) {
+	var payload struct {
+		Arguments json.RawMessage `json:"arguments"`
+		Task      string          `json:"task"`
 	}
-	if err := canon.Unmarshal(payload, &act); err == nil {
-		return capability.Act{Action: act.Action, Resource: act.Resource, Arguments: act.Arguments, Task: act.Task}.Digest()
+	if err := canon.Unmarshal(open[disclosedPayload], &payload); err != nil {
+		return capability.Act{}, fmt.Errorf("payload: %w", err)
 	}
-	var request struct {
-		Action struct {
-			Name       string          `json:"name"`
-			Properties json.RawMessage `json:"properties"`
-		} `json:"action"`
-		Resource capability.Resource `json:"resource"`
-		Context  struct {
-			Task string `json:"task"`
-		} `json:"context"`
+	var resource capability.Resource
+	if err := canon.Unmarshal(open[disclosedResource], &resource); err != nil {
+		return capability.Act{}, fmt.Errorf("resource: %w", err)
 	}
-	if err := canon.UnmarshalOpen(payload, &request); err != nil {
-		return "", err
+	verb, kind, _ := strings.Cut(action, ":")
+	if kind != resource.Type {
+		return capability.Act{}, fmt.Errorf("the event's action is %q, the resource is of type %q", action, resource.Type)
 	}
-	return capability.Act{
-		Action: request.Action.Name, Resource: request.Resource,
-		Arguments: request.Action.Properties, Task: request.Context.Task,
-	}.Digest()
+	return capability.Act{Action: verb, Resource: resource, Arguments: payload.Arguments, Task: payload.Task}, nil
 }

@@ -133,10 +133,8 @@ func (w *world) decision(t testing.TB) {
 	commitments := map[string]string{}
 	for name, value := range map[string]any{
 		"proof": proof, "token": token,
-		"payload": map[string]any{
-			"action":   map[string]any{"name": "create", "properties": act.Arguments},
-			"resource": act.Resource, "subject": map[string]string{"type": "agent", "id": agentDID},
-		},
+		"payload":  map[string]any{"arguments": act.Arguments, "task": act.Task},
+		"resource": act.Resource,
 	} {
 		d := must(canon.Disclose(name, value))(t)
 		commitments[name] = must(d.Commitment())(t)
