@@ -19,8 +19,9 @@ type Store struct {
 
 var _ anchor.AttemptStore = (*Store)(nil)
 
-// NewStore returns an empty journal.
-func NewStore() *Store { return &Store{} }
+// NewStore returns a journal of the given rows, which Rows of an earlier one
+// returned; without any, an empty one.
+func NewStore(rows ...anchor.AttemptRecord) *Store { return &Store{rows: rows} }
 
 // Rows returns a copy of all rows, oldest first.
 func (s *Store) Rows() []anchor.AttemptRecord {

@@ -159,6 +159,9 @@ func (c *Chain) start(genesis *core.Genesis) (err error) {
 	if err := stack.Start(); err != nil {
 		return err
 	}
+	// The finalized block is stored, the safe one is not: without this a
+	// reopened chain would have no safe block before its next transaction.
+	backend.BlockChain().SetSafe(backend.BlockChain().CurrentBlock())
 	c.node, c.eth, c.id = stack, backend, genesis.Config.ChainID
 	c.client = ethclient.NewClient(stack.Attach())
 	return nil
@@ -219,13 +222,13 @@ func (c *Chain) Run(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
 	for {
+		if err := c.CheckDisk(); errors.Is(err, anchor.ErrPushback) {
+			return errors.Join(fmt.Errorf("embedded chain stopped: %w", err), c.Close())
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-		}
-		if err := c.CheckDisk(); errors.Is(err, anchor.ErrPushback) {
-			return errors.Join(fmt.Errorf("embedded chain stopped: %w", err), c.Close())
 		}
 	}
 }
@@ -329,6 +332,7 @@ func embeddedGenesis(chainID uint64, account common.Address) *core.Genesis {
 	config.BogotaTime = nil
 	config.AmsterdamTime = nil
 	genesis.Config = &config
+	genesis.ExtraData = fmt.Appendf(nil, "writ %d", chainID) // otherwise the hash would not tell one folder from another
 	// Any amount will do, but a balance near 2^256 confuses wallets.
 	genesis.Alloc[account] = types.Account{Balance: new(big.Int).Mul(big.NewInt(1_000_000_000), big.NewInt(params.Ether))}
 	return genesis
