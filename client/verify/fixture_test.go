@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"log/slog"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -55,12 +57,22 @@ func must[T any](v T, err error) func(testing.TB) T {
 
 // newWorld makes a log of 700 entries with the decision at 300, a witnessed and
 // anchored checkpoint at 500 and the newest at 700.
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB) *world { return newWorldWith(t, func(*decision) {}) }
+
+// decision is what can be wrong with the event.
+type decision struct {
+	proofKey    jose.Signer // signs the action proof
+	claims      capability.ActionClaims
+	body        map[string]any
+	disclosures map[string]any
+}
+
+func newWorldWith(t testing.TB, edit func(*decision)) *world {
 	t.Helper()
 	ctx := context.Background()
 	w := &world{log: newMemoryLog(), store: &memoryStore{}, index: 300}
 	w.headKey = must(secp256k1.GeneratePrivateKey())(t)
-	w.decision(t)
+	w.decide(t, edit)
 
 	skey, vkey, err := note.GenerateKey(rand.Reader, origin)
 	if err != nil {
@@ -107,8 +119,8 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-// decision makes the event: an agent's signed act, permitted.
-func (w *world) decision(t testing.TB) {
+// decide makes the event: an agent's signed act, permitted.
+func (w *world) decide(t testing.TB, edit func(*decision)) {
 	t.Helper()
 	registry := must(jose.GenerateEd25519())(t)
 	agent := must(jose.GenerateP256())(t)
@@ -125,27 +137,36 @@ func (w *world) decision(t testing.TB) {
 		Action: "create", Resource: capability.Resource{Type: "shipment", ID: "s-1"},
 		Arguments: json.RawMessage(`{"max_weight":12.5}`),
 	}
-	proof := must(capability.SignAction(agent, "", capability.ActionClaims{
-		Issuer: agentDID, Audience: "https://erp.example", PDP: "https://registry.example",
-		TokenHash: grant.Hash(), ActDigest: must(act.Digest())(t), ID: capability.NewJTI(), IssuedAt: now, Expires: now + 30,
-	}))(t)
+	d := &decision{
+		proofKey: agent,
+		claims: capability.ActionClaims{
+			Issuer: agentDID, Audience: "https://erp.example", PDP: "https://registry.example",
+			TokenHash: grant.Hash(), ActDigest: must(act.Digest())(t), ID: capability.NewJTI(), IssuedAt: now, Expires: now + 30,
+		},
+		body: map[string]any{
+			"did": agentDID, "action": "create:shipment", "audience": "https://erp.example", "verdict": "permit", "token_hash": grant.Hash(),
+		},
+		disclosures: map[string]any{
+			"token": token, "payload": map[string]any{"arguments": act.Arguments, "task": act.Task}, "resource": act.Resource,
+		},
+	}
+	edit(d)
+	proof := must(capability.SignAction(d.proofKey, "", d.claims))(t)
+	if d.body["proof_hash"] == nil {
+		d.body["proof_hash"] = must(capability.ParseAction(proof))(t).Hash()
+	}
+	d.disclosures["proof"] = proof
 
 	commitments := map[string]string{}
-	for name, value := range map[string]any{
-		"proof": proof, "token": token,
-		"payload":  map[string]any{"arguments": act.Arguments, "task": act.Task},
-		"resource": act.Resource,
-	} {
-		d := must(canon.Disclose(name, value))(t)
-		commitments[name] = must(d.Commitment())(t)
-		w.open = append(w.open, anchor.ReceiptDisclosure{Name: d.Name, Salt: d.Salt, Value: d.Value})
+	for _, name := range slices.Sorted(maps.Keys(d.disclosures)) {
+		opened := must(canon.Disclose(name, d.disclosures[name]))(t)
+		commitments[name] = must(opened.Commitment())(t)
+		w.open = append(w.open, anchor.ReceiptDisclosure{Name: opened.Name, Salt: opened.Salt, Value: opened.Value})
 	}
+	d.body["commitments"] = commitments
 	w.artifact = must(canon.Marshal(map[string]any{
 		"v": 1, "type": "decision", "log": origin, "org": "o1", "time": "2026-11-21T10:00:00.000Z", "nonce": canon.Nonce(32),
-		"body": map[string]any{
-			"did": agentDID, "action": "create:shipment", "audience": "https://erp.example", "verdict": "permit",
-			"token_hash": grant.Hash(), "proof_hash": must(capability.ParseAction(proof))(t).Hash(), "commitments": commitments,
-		},
+		"body": d.body,
 	}))(t)
 }
 

@@ -136,19 +136,20 @@ func TestEveryFlippedByteIsRefused(t *testing.T) {
 	w.sepolia(t, 500, anchor.Finalized)
 	w.ownChain(t, 600, anchor.Safe)
 	file := w.receipt(t, true)
-	// A bit of each byte under full trust, the case bit of each without any: the
-	// flip that a lenient reader of hexadecimal or names lets pass.
+	// A bit of each byte under full trust, and the case bit of a third without
+	// any: the flip that a lenient reader of hexadecimal or names lets pass.
 	for _, round := range []struct {
 		trust verify.Trust
 		mask  func(i int) byte
+		step  int
 	}{
-		{w.trust, func(i int) byte { return 1 << (i % 8) }},
-		{verify.Trust{}, func(int) byte { return 0x20 }},
+		{w.trust, func(i int) byte { return 1 << (i % 8) }, 1},
+		{verify.Trust{}, func(int) byte { return 0x20 }, 3},
 	} {
 		if _, err := verify.Verify(t.Context(), file, round.trust, nil); err != nil {
 			t.Fatal(err)
 		}
-		for i := range file {
+		for i := 0; i < len(file); i += round.step {
 			bad := bytes.Clone(file)
 			bad[i] ^= round.mask(i)
 			_, err := verify.Verify(t.Context(), bad, round.trust, nil)
