@@ -171,5 +171,6 @@ func (s *server) routes() *gin.Engine {
 	ui.GET("/", s.pageOverview)
 	ui.GET("/agents/:id", s.pageAgent)
 	ui.GET("/events/:cid", s.pageEvent)
+	ui.GET("/events/:cid/receipt", s.pageReceipt)
 	return e
 }

@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/writ-registry/writ/registry"
+)
+
+func (s *server) routeAgents() {
+	route(s, huma.Operation{OperationID: "request-agent", Method: http.MethodPost, Path: "/v1/agents", Tags: []string{"agents"},
+		DefaultStatus: http.StatusCreated, Summary: "Register an agent with its key; it may do nothing until it is approved"}, s.requestAgent)
+	route(s, huma.Operation{OperationID: "list-agents", Method: http.MethodGet, Path: "/v1/agents", Tags: []string{"agents"},
+		Summary: "The agents of an org"}, s.listAgents)
+	route(s, huma.Operation{OperationID: "get-agent", Method: http.MethodGet, Path: "/v1/agents/{agent}", Tags: []string{"agents"},
+		Summary: "One agent, by id or by any of its DIDs"}, s.getAgent)
+	for _, m := range []struct {
+		verb, summary string
+		move          func(context.Context, registry.Call, string, string) (registry.Outcome[registry.Agent], error)
+	}{
+		{"approve", "Let a requested agent act within its grants", func(ctx context.Context, call registry.Call, id, _ string) (registry.Outcome[registry.Agent], error) {
+			return s.Registry.ApproveAgent(ctx, call, id)
+		}},
+		{"suspend", "Stop an agent until it is resumed", s.Registry.SuspendAgent},
+		{"resume", "Let a suspended agent act again", s.Registry.ResumeAgent},
+		{"revoke", "End an agent for good", s.Registry.RevokeAgent},
+	} {
+		route(s, huma.Operation{OperationID: m.verb + "-agent", Method: http.MethodPost, Path: "/v1/agents/{agent}/" + m.verb, Tags: []string{"agents"}, Summary: m.summary},
+			func(ctx context.Context, call registry.Call, in *struct {
+				agentPath
+				Body *Reason
+			}) (*answer[AgentAnswer], error) {
+				out, err := m.move(ctx, call, in.Agent, in.Body.text())
+				if err != nil {
+					return nil, err
+				}
+				return answered(out, "", AgentAnswer{out.Value, eventOf(out)}), nil
+			})
+	}
+}
+
+// NewAgent is the body of request-agent.
+type NewAgent struct {
+	Org            string         `json:"org,omitempty" doc:"Id or name; the caller's own where absent"`
+	Sponsor        string         `json:"sponsor,omitempty" doc:"The accountable principal; the caller where absent"`
+	Name           string         `json:"name"`
+	Purpose        string         `json:"purpose,omitempty"`
+	Role           string         `json:"role,omitempty"`
+	Domains        []string       `json:"domains,omitempty" doc:"Approved business domains; none = any"`
+	Workflows      []string       `json:"workflows,omitempty" doc:"Approved workflows; none = any"`
+	AuthorityLevel int            `json:"authority_level,omitempty" minimum:"0" maximum:"4"`
+	Composition    []NewComponent `json:"composition,omitempty"`
+	JWK            publicJWK      `json:"jwk"`
+	Possession     string         `json:"possession" doc:"agent-pop+jwt by that key, for this registry, org and name"`
+}
+
+// NewComponent is one part of an agent's runtime composition.
+type NewComponent struct {
+	Kind   string `json:"kind" enum:"model,runtime,tools,api"`
+	Name   string `json:"name"`
+	Digest string `json:"digest" doc:"SHA-256 of the artifact or manifest, 64 hex digits"`
+	Source string `json:"source" enum:"self,sponsor" doc:"Who vouches for it"`
+}
+
+// publicJWK is a JWK as it was sent: package jose reads it, more strictly than
+// a schema could.
+type publicJWK struct{ json.RawMessage }
+
+// Schema describes what jose.ParseJWK accepts.
+func (publicJWK) Schema(huma.Registry) *huma.Schema {
+	text := &huma.Schema{Type: "string"}
+	return &huma.Schema{
+		Type: "object", Description: "An Ed25519 or P-256 public key (RFC 7517, RFC 8037)", AdditionalProperties: true,
+		Properties: map[string]*huma.Schema{"kty": text, "crv": text, "x": text, "y": text},
+		Required:   []string{"kty", "crv", "x"},
+	}
+}
+
+// AgentAnswer is an agent and the event that records what changed.
+type AgentAnswer struct {
+	Agent registry.Agent     `json:"agent"`
+	Event *registry.EventRef `json:"event,omitempty" doc:"Absent where nothing changed"`
+}
+
+func (s *server) requestAgent(ctx context.Context, call registry.Call, in *struct{ Body NewAgent }) (*answer[AgentAnswer], error) {
+	b := in.Body
+	parts := make([]registry.Component, len(b.Composition))
+	for i, c := range b.Composition {
+		parts[i] = registry.Component(c)
+	}
+	out, err := s.Registry.RequestAgent(ctx, call, registry.NewAgent{
+		Org: b.Org, Sponsor: b.Sponsor, Name: b.Name, Purpose: b.Purpose, Role: b.Role, Domains: b.Domains, Workflows: b.Workflows,
+		AuthorityLevel: b.AuthorityLevel, Composition: parts, JWK: b.JWK.RawMessage, Possession: b.Possession,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answered(out, "/v1/agents/"+out.Value.ID, AgentAnswer{out.Value, eventOf(out)}), nil
+}
+
+func (s *server) listAgents(ctx context.Context, call registry.Call, in *struct {
+	orgFilter
+	Status registry.AgentStatus `query:"status" enum:"requested,active,suspended,revoked"`
+	pageIn
+}) (*plain[page[registry.Agent]], error) {
+	return listed(in.pageIn, "agents", func(a registry.Agent) string { return a.ID }, func(p registry.Page) ([]registry.Agent, error) {
+		return s.Registry.ListAgents(ctx, call.Caller, in.Org, in.Status, p)
+	})
+}
+
+type agentPath struct {
+	Agent string `path:"agent" doc:"Id, or percent-encoded DID"`
+}
+
+func (s *server) getAgent(ctx context.Context, call registry.Call, in *agentPath) (*plain[AgentAnswer], error) {
+	a, err := s.Registry.FindAgent(ctx, call.Caller, in.Agent)
+	return &plain[AgentAnswer]{AgentAnswer{Agent: a}}, err
+}
+
+// Reason is the optional body of what stops or ends something.
+type Reason struct {
+	Reason string `json:"reason,omitempty" doc:"Machine name, 1 to 64 of [a-z0-9._-]" example:"key-compromise"`
+}
+
+func (r *Reason) text() string {
+	if r == nil {
+		return ""
+	}
+	return r.Reason
+}

@@ -1,0 +1,193 @@
+package api
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/writ-registry/writ/api/problem"
+	"github.com/writ-registry/writ/registry"
+)
+
+// authenticated lets callers with a credential pass.
+func (s *server) authenticated(c *gin.Context) {
+	token, err := bearer(c.Request.Header)
+	if err == nil && token == "" {
+		err = &registry.Error{Kind: registry.Unauthenticated, Code: "missing_credential", Detail: "this needs Authorization: Bearer with a credential of a principal or enforcement point"}
+	}
+	if err == nil {
+		err = s.identify(c, token)
+	}
+	if err != nil {
+		s.refuse(c, err)
+	}
+}
+
+// asker lets enforcement points pass by their credential, and agents that ask
+// for themselves without one: their proof is in the body and names them.
+func (s *server) asker(c *gin.Context) {
+	r := requestOf(c.Request.Context())
+	token, err := bearer(c.Request.Header)
+	switch {
+	case err != nil:
+	case token == "":
+		err = s.withinBudget(c)
+		r.caller = registry.Caller{Actor: registry.Actor{Kind: registry.ActorAgent}}
+	default:
+		if err = s.identify(c, token); err == nil && r.caller.Kind != registry.ActorPEP {
+			err = registry.Errorf(registry.Denied, "only enforcement points and agents ask for decisions")
+		}
+	}
+	if err != nil {
+		s.refuse(c, err)
+	}
+}
+
+// identify finds whose credential it is, within the address's budget of failures.
+func (s *server) identify(c *gin.Context, token string) (err error) {
+	if err := s.withinBudget(c); err != nil {
+		return err
+	}
+	r := requestOf(c.Request.Context())
+	r.caller, err = s.Registry.Authenticate(c.Request.Context(), token)
+	return err
+}
+
+func (s *server) withinBudget(c *gin.Context) error {
+	wait := s.budget.wait(network(c.Request), s.Now())
+	if wait <= 0 {
+		return nil
+	}
+	p := problem.Of(problem.RateLimited, "too many failed authentications from this network address")
+	p.RetryAfter = int(math.Ceil(wait.Seconds()))
+	return p
+}
+
+// refuse answers an authentication error, counts it, and charges it to the
+// address it came from. A missing credential costs nothing to find out.
+func (s *server) refuse(c *gin.Context, err error) {
+	s.charge(c, err)
+	s.fail(c, err)
+}
+
+func (s *server) charge(c *gin.Context, err error) {
+	var e *registry.Error
+	if errors.As(err, &e) && e.Kind == registry.Unauthenticated {
+		s.Metrics.refused.WithLabelValues(e.Code).Inc()
+		if e.Code != "missing_credential" {
+			s.budget.spend(network(c.Request), s.Now())
+		}
+	}
+}
+
+var errCredential = &registry.Error{Kind: registry.Unauthenticated, Code: "malformed_credential", Detail: "Authorization must be one Bearer credential"}
+
+// bearer reads the credential of RFC 6750, section 2.1; "" where there is none.
+func bearer(h http.Header) (string, error) {
+	values := h.Values("Authorization")
+	if len(values) == 0 {
+		return "", nil
+	}
+	scheme, token, ok := strings.Cut(values[0], " ")
+	if len(values) > 1 || !ok || !strings.EqualFold(scheme, "Bearer") || !printable(token, 512) || strings.Contains(token, " ") {
+		return "", errCredential
+	}
+	return token, nil
+}
+
+// network is what failures are charged to: an IPv4 address, or the /64 that one
+// IPv6 subscriber has.
+func network(r *http.Request) string {
+	addr, err := netip.ParseAddr(remote(r))
+	if err != nil {
+		return r.RemoteAddr
+	}
+	addr = addr.Unmap().WithZone("")
+	if addr.Is4() {
+		return addr.String()
+	}
+	p, err := addr.Prefix(64)
+	if err != nil {
+		return addr.String()
+	}
+	return p.String()
+}
+
+// Defaults of the failure budget, and how many addresses it remembers.
+const (
+	defaultBurst = 100
+	defaultRate  = 5.0
+	maxTracked   = 1 << 16
+)
+
+// budget is a token bucket of failures for each address. An address without a
+// bucket has a full one.
+type budget struct {
+	burst, rate float64
+	mu          sync.Mutex
+	spent       map[string]debt // guarded by mu
+}
+
+// debt is how many tokens were missing at a time.
+type debt struct {
+	tokens float64
+	at     time.Time
+}
+
+func newBudget(burst int, rate float64) *budget {
+	b := &budget{burst: float64(burst), rate: rate, spent: map[string]debt{}}
+	if b.burst <= 0 {
+		b.burst = defaultBurst
+	}
+	if b.rate <= 0 {
+		b.rate = defaultRate
+	}
+	return b
+}
+
+// left is what is still missing from d now.
+func (b *budget) left(d debt, now time.Time) float64 {
+	return max(0, d.tokens-max(0, now.Sub(d.at).Seconds())*b.rate)
+}
+
+// wait is how long the address must wait before it may try again; 0 = not.
+func (b *budget) wait(addr string, now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	over := b.left(b.spent[addr], now) - (b.burst - 1)
+	if over <= 0 {
+		return 0
+	}
+	return time.Duration(over / b.rate * float64(time.Second))
+}
+
+// spend charges one failure.
+func (b *budget) spend(addr string, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, known := b.spent[addr]; !known && len(b.spent) >= maxTracked {
+		b.forget(now)
+	}
+	b.spent[addr] = debt{min(b.left(b.spent[addr], now)+1, b.burst), now}
+}
+
+// forget makes room: addresses that owe nothing any more, else any one.
+func (b *budget) forget(now time.Time) {
+	for addr, d := range b.spent {
+		if b.left(d, now) == 0 {
+			delete(b.spent, addr)
+		}
+	}
+	for addr := range b.spent {
+		if len(b.spent) < maxTracked {
+			return
+		}
+		delete(b.spent, addr)
+	}
+}

@@ -1,0 +1,182 @@
+package api
+
+import (
+	"bytes"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/capability"
+	"github.com/writ-registry/writ/registry/policy"
+)
+
+// EvaluationRequest is an Access Evaluation request (OpenID AuthZEN
+// Authorization API 1.0, section 6.1). Members that are not named here are
+// ignored, as that specification demands.
+type EvaluationRequest struct {
+	Subject  *Entity            `json:"subject"`
+	Action   *EvaluationAction  `json:"action"`
+	Resource *Entity            `json:"resource"`
+	Context  *EvaluationContext `json:"context,omitempty"`
+	_        struct{}           `additionalProperties:"true"`
+}
+
+// Entity is a subject or resource (sections 5.1 and 5.2).
+type Entity struct {
+	Type string   `json:"type" minLength:"1"`
+	ID   string   `json:"id" minLength:"1"`
+	_    struct{} `additionalProperties:"true"`
+}
+
+// EvaluationAction is an action (section 5.3); its properties are the arguments.
+type EvaluationAction struct {
+	Name       string     `json:"name" minLength:"1"`
+	Properties *arguments `json:"properties,omitempty"`
+	_          struct{}   `additionalProperties:"true"`
+}
+
+// EvaluationContext is what Writ reads of the context (section 5.4).
+type EvaluationContext struct {
+	Token    string   `json:"token,omitempty" doc:"agent-cap+jwt"`
+	Proof    string   `json:"proof,omitempty" doc:"agent-action+jwt by the agent over this very act, passed on unchanged"`
+	Task     string   `json:"task,omitempty"`
+	Domain   string   `json:"domain,omitempty" doc:"Asserted by the enforcement point, if it is registered for it"`
+	Workflow string   `json:"workflow,omitempty" doc:"As domain"`
+	_        struct{} `additionalProperties:"true"`
+}
+
+// EvaluationAnswer is an Access Evaluation response (section 6.2). Decision is
+// true for a permit only.
+type EvaluationAnswer struct {
+	Decision bool              `json:"decision"`
+	Context  EvaluationOutcome `json:"context"`
+}
+
+// EvaluationOutcome says why, and where the decision is recorded.
+type EvaluationOutcome struct {
+	ID           string             `json:"id"`
+	Verdict      policy.Verdict     `json:"verdict" enum:"permit,deny,step_up"`
+	Reasons      []EvaluationReason `json:"reasons" doc:"All of them, in order of precedence; empty for a permit"`
+	Qualified    bool               `json:"qualified" doc:"The decision is evidence; false for a permit of no consequence"`
+	Event        *registry.EventRef `json:"event,omitempty"`
+	PolicyDigest string             `json:"policy_digest"`
+	Folded       bool               `json:"folded,omitempty" doc:"A repeat of a recorded denial, counted there"`
+	Repeated     bool               `json:"repeated,omitempty" doc:"The recorded answer to the very same request"`
+}
+
+// EvaluationReason is a reason with its meaning in words.
+type EvaluationReason struct {
+	Code    policy.Code `json:"code"`
+	Detail  string      `json:"detail,omitempty"`
+	Meaning string      `json:"meaning"`
+}
+
+// evaluate answers whether the act may be done now. A "no" is an answer; only
+// a request that is not one, and an agent that does not prove its own act, are
+// errors.
+func (s *server) evaluate(c *gin.Context) {
+	r := requestOf(c.Request.Context())
+	req, err := readEvaluation(r.body)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	d, err := s.PDP.Decide(c.Request.Context(), r.call(), req)
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	s.Metrics.decision(d)
+	out := EvaluationOutcome{
+		ID: d.ID, Verdict: d.Verdict, Reasons: []EvaluationReason{}, Qualified: d.Qualified, Event: d.Event,
+		PolicyDigest: d.PolicyDigest, Folded: d.Folded, Repeated: d.Repeated,
+	}
+	for _, reason := range d.Reasons {
+		out.Reasons = append(out.Reasons, EvaluationReason{reason.Code, reason.Detail, policy.Meanings[reason.Code]})
+	}
+	send(c, http.StatusOK, "application/json", EvaluationAnswer{d.Verdict == policy.Permit, out})
+}
+
+func readEvaluation(body []byte) (policy.Request, error) {
+	var in EvaluationRequest
+	if err := canon.UnmarshalOpen(body, &in); err != nil {
+		return policy.Request{}, malformedJSON(err)
+	}
+	if at := simulation(body); at != "" {
+		return policy.Request{}, registry.Invalid(at, "an evaluation is never a dry run: what it permits may be done")
+	}
+	switch {
+	case in.Subject == nil:
+		return policy.Request{}, registry.Invalid("/subject", "is required")
+	case in.Action == nil:
+		return policy.Request{}, registry.Invalid("/action", "is required")
+	case in.Resource == nil:
+		return policy.Request{}, registry.Invalid("/resource", "is required")
+	}
+	for _, member := range []struct{ at, text string }{
+		{"/subject/type", in.Subject.Type}, {"/subject/id", in.Subject.ID}, {"/action/name", in.Action.Name},
+		{"/resource/type", in.Resource.Type}, {"/resource/id", in.Resource.ID},
+	} {
+		if member.text == "" {
+			return policy.Request{}, registry.Invalid(member.at, "is required")
+		}
+	}
+	if err := checkSubject(in.Subject.Type, in.Subject.ID); err != nil {
+		return policy.Request{}, err
+	}
+	req := policy.Request{
+		SubjectType: in.Subject.Type, Subject: in.Subject.ID,
+		Act: capability.Act{Action: in.Action.Name, Resource: capability.Resource{Type: in.Resource.Type, ID: in.Resource.ID}},
+	}
+	if p := in.Action.Properties; p != nil {
+		if req.Act.Arguments = p.RawMessage; !bytes.HasPrefix(p.RawMessage, []byte("{")) {
+			return policy.Request{}, registry.Invalid("/action/properties", "must be an object")
+		}
+	}
+	if x := in.Context; x != nil {
+		req.Token, req.Proof, req.Act.Task = x.Token, x.Proof, x.Task
+		req.Context = policy.Context{Domain: x.Domain, Workflow: x.Workflow}
+	}
+	return req, nil
+}
+
+// simulation finds a member dry_run at the top or anywhere in the context; it
+// returns its pointer. Arguments and properties are others' words, and may
+// hold one.
+func simulation(body []byte) string {
+	dec := jsontext.NewDecoder(bytes.NewReader(body))
+	for {
+		tok, err := dec.ReadToken()
+		if err != nil {
+			return "" // the end: the text is known to be JSON
+		}
+		kind, n := dec.StackIndex(dec.StackDepth())
+		if kind != '{' || n%2 != 1 || tok.Kind() != '"' {
+			continue
+		}
+		switch name := tok.String(); {
+		case name == "dry_run":
+			return string(dec.StackPointer())
+		case dec.StackDepth() == 1 && name != "context":
+			dec.SkipValue()
+		}
+	}
+}
+
+// authzenMetadata is the PDP's metadata document (section 9): what is built,
+// and nothing else.
+func (s *server) authzenMetadata(c *gin.Context) {
+	send(c, http.StatusOK, "application/json", Metadata{
+		PolicyDecisionPoint:      s.Registry.Origin,
+		AccessEvaluationEndpoint: s.Registry.Origin + "/access/v1/evaluation",
+	})
+}
+
+// Metadata is the metadata of the policy decision point.
+type Metadata struct {
+	PolicyDecisionPoint      string `json:"policy_decision_point" format:"uri"`
+	AccessEvaluationEndpoint string `json:"access_evaluation_endpoint" format:"uri"`
+}

@@ -1,0 +1,90 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/writ-registry/writ/registry"
+)
+
+func (s *server) routeGrants() {
+	route(s, huma.Operation{OperationID: "issue-grant", Method: http.MethodPost, Path: "/v1/grants", Tags: []string{"grants"},
+		DefaultStatus: http.StatusCreated, Summary: "Give an active agent capabilities"}, s.issueGrant)
+	route(s, huma.Operation{OperationID: "list-grants", Method: http.MethodGet, Path: "/v1/grants", Tags: []string{"grants"},
+		Summary: "The grants of an org or agent"}, s.listGrants)
+	route(s, huma.Operation{OperationID: "get-grant", Method: http.MethodGet, Path: "/v1/grants/{id}", Tags: []string{"grants"},
+		Summary: "One grant"}, s.getGrant)
+	route(s, huma.Operation{OperationID: "revoke-grant", Method: http.MethodPost, Path: "/v1/grants/{id}/revoke", Tags: []string{"grants"},
+		Summary: "End a grant for good"}, s.revokeGrant)
+}
+
+// NewGrant is the body of issue-grant.
+type NewGrant struct {
+	Agent          string     `json:"agent" doc:"Id or DID"`
+	Capabilities   string     `json:"capabilities" example:"read:invoices; create:shipment(max_weight<=500); execute:none"`
+	Audience       []string   `json:"audience,omitempty" doc:"Ids of resource servers; the registry's origin where absent"`
+	Domain         string     `json:"domain,omitempty"`
+	Workflow       string     `json:"workflow,omitempty"`
+	AuthorityLevel *int       `json:"authority_level,omitempty" minimum:"0" maximum:"4" doc:"The agent's where absent"`
+	NotBefore      *time.Time `json:"not_before,omitempty" doc:"Now where absent"`
+	Expires        *time.Time `json:"expires,omitempty" doc:"24 hours after not_before where absent"`
+}
+
+// GrantAnswer is a grant and the event that records what changed.
+type GrantAnswer struct {
+	Grant registry.Grant     `json:"grant"`
+	Event *registry.EventRef `json:"event,omitempty" doc:"Absent where nothing changed"`
+}
+
+func (s *server) issueGrant(ctx context.Context, call registry.Call, in *struct{ Body NewGrant }) (*answer[GrantAnswer], error) {
+	b := in.Body
+	out, err := s.Registry.IssueGrant(ctx, call, registry.NewGrant{
+		Agent: b.Agent, Capabilities: b.Capabilities, Audience: b.Audience, Domain: b.Domain, Workflow: b.Workflow,
+		AuthorityLevel: b.AuthorityLevel, NotBefore: orZero(b.NotBefore), Expires: orZero(b.Expires),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answered(out, "/v1/grants/"+out.Value.ID, GrantAnswer{out.Value, eventOf(out)}), nil
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+func (s *server) listGrants(ctx context.Context, call registry.Call, in *struct {
+	orgFilter
+	Agent  string               `query:"agent" doc:"Id or DID"`
+	Status registry.GrantStatus `query:"status" enum:"active,revoked"`
+	pageIn
+}) (*plain[page[registry.Grant]], error) {
+	return listed(in.pageIn, "grants", func(g registry.Grant) string { return g.ID }, func(p registry.Page) ([]registry.Grant, error) {
+		return s.Registry.ListGrants(ctx, call.Caller, in.Org, in.Agent, in.Status, p)
+	})
+}
+
+type grantPath struct {
+	ID string `path:"id"`
+}
+
+func (s *server) getGrant(ctx context.Context, call registry.Call, in *grantPath) (*plain[GrantAnswer], error) {
+	g, err := s.Registry.FindGrant(ctx, call.Caller, in.ID)
+	return &plain[GrantAnswer]{GrantAnswer{Grant: g}}, err
+}
+
+func (s *server) revokeGrant(ctx context.Context, call registry.Call, in *struct {
+	grantPath
+	Body *Reason
+}) (*answer[GrantAnswer], error) {
+	out, err := s.Registry.RevokeGrant(ctx, call, in.ID, in.Body.text())
+	if err != nil {
+		return nil, err
+	}
+	return answered(out, "", GrantAnswer{out.Value, eventOf(out)}), nil
+}

@@ -1,0 +1,119 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"regexp"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
+
+	"github.com/writ-registry/writ/api/problem"
+	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/did"
+)
+
+// spec is the OpenAPI 3.1 description as it is served. The YAML is also
+// committed as openapi.yaml; a test keeps the two equal.
+type spec struct{ yaml, json []byte }
+
+// describe completes the description with what is not under /v1, and writes it.
+func (s *server) describe() (err error) {
+	o := s.huma.OpenAPI()
+	for _, p := range public {
+		op := &huma.Operation{OperationID: p.id, Method: p.method, Path: p.path, Summary: p.summary, Description: p.description,
+			Tags: []string{p.tag}, Responses: map[string]*huma.Response{}}
+		for _, name := range pathParams.FindAllStringSubmatch(p.path, -1) {
+			op.Parameters = append(op.Parameters, &huma.Param{Name: name[1], In: "path", Required: true, Schema: &huma.Schema{Type: "string"}})
+		}
+		if p.body != nil {
+			op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: s.schema(p.body)}}}
+		}
+		ok := &huma.Response{Description: p.answer, Content: map[string]*huma.MediaType{p.media: {}}}
+		if p.out != nil {
+			ok.Content[p.media].Schema = s.schema(p.out)
+		}
+		op.Responses["200"] = ok
+		op.Responses["default"] = &huma.Response{Description: "Error", Content: map[string]*huma.MediaType{problem.ContentType: {Schema: s.schema(problem.Problem{})}}}
+		if p.path == "/access/v1/evaluation" {
+			op.Security = []map[string][]string{{"credential": {}}, {}}
+		}
+		o.AddOperation(op)
+	}
+	s.enumerate()
+	if s.spec.yaml, err = o.YAML(); err != nil {
+		return err
+	}
+	s.spec.json, err = json.Marshal(o)
+	return err
+}
+
+func (s *server) schema(v any) *huma.Schema {
+	return s.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(v), true, "")
+}
+
+var pathParams = regexp.MustCompile(`\{(\w+)\}`)
+
+// public are the operations that are not huma's: in the order of the routes.
+var public = []struct {
+	method, path, id, tag, summary, description string
+	body                                        any // request, nil = none
+	media, answer                               string
+	out                                         any // response, nil = not JSON
+}{
+	{http.MethodPost, "/access/v1/evaluation", "evaluate", "authzen", "May this act be done now?",
+		"OpenID AuthZEN Authorization API 1.0, Access Evaluation. An enforcement point sends its credential; an agent that asks for itself sends none, and its proof in context.proof is its credential.",
+		EvaluationRequest{}, "application/json", "The decision; a denial is an answer, not an error", EvaluationAnswer{}},
+	{http.MethodGet, "/.well-known/authzen-configuration", "authzen-configuration", "authzen", "Metadata of the policy decision point", "",
+		nil, "application/json", "Metadata", Metadata{}},
+	{http.MethodGet, "/v1/log", "get-log", "log", "The log as it stands", "", nil, "application/json", "Head and newest checkpoint", LogState{}},
+	{http.MethodGet, "/log/checkpoint", "get-checkpoint", "log", "The newest signed checkpoint", "C2SP tlog-checkpoint.", nil, "text/plain", "A signed note", nil},
+	{http.MethodGet, "/log/tile/{path}", "get-tile", "log", "A hash tile or entry bundle", "C2SP tlog-tiles; path is as it says there, with its slashes.",
+		nil, "application/octet-stream", "The tile", nil},
+	{http.MethodGet, "/.well-known/did.json", "get-registry-did", "did", "The registry's did:web document", "", nil, "application/did+json", "DID document", did.Document{}},
+	{http.MethodGet, "/agents/{id}/did.json", "get-agent-did", "did", "An agent's parallel did:web document", "", nil, "application/did+json", "DID document", did.Document{}},
+	{http.MethodGet, "/agents/{id}/did.jsonl", "get-agent-did-log", "did", "An agent's did:webvh log", "", nil, "text/jsonl", "JSON Lines", nil},
+	{http.MethodGet, "/healthz", "healthz", "operations", "Whether the process answers", "", nil, "application/json", "It does", Health{}},
+	{http.MethodGet, "/readyz", "readyz", "operations", "Whether requests can be served", "", nil, "application/json", "They can", Health{}},
+	{http.MethodGet, "/metrics", "metrics", "operations", "Metrics for Prometheus", "", nil, "text/plain", "Text exposition format", nil},
+}
+
+// enumerate says which values the registry's own enumerations have. They are
+// strings to Go; huma sees no more than that.
+func (s *server) enumerate() {
+	roles := make([]any, len(registry.Roles))
+	for i, r := range registry.Roles {
+		roles[i] = string(r)
+	}
+	schemas := s.huma.OpenAPI().Components.Schemas.Map()
+	for _, e := range []struct {
+		schema, member string
+		values         []any
+	}{
+		{"Agent", "status", []any{"requested", "active", "suspended", "revoked"}},
+		{"Grant", "status", []any{"active", "revoked"}},
+		{"CatalogueAction", "reversibility", []any{"reversible", "compensable", "irreversible"}},
+		{"Scope", "kind", []any{"global", "org", "agent", "grant"}},
+	} {
+		schemas[e.schema].Properties[e.member].Enum = e.values
+	}
+	schemas["Principal"].Properties["roles"].Items = &huma.Schema{Type: "string", Enum: roles}
+	schemas["Event"].Properties["artifact"] = &huma.Schema{Type: "object", AdditionalProperties: true, Description: "The artifact; its text here is its canonical form, whose SHA-256 is in the CID. Schemas: docs/schemas"}
+	strings := &huma.Schema{OneOf: []*huma.Schema{{Type: "string"}, {Type: "array", Items: &huma.Schema{Type: "string"}}}}
+	for _, member := range []string{"@context", "controller"} {
+		schemas["Document"].Properties[member] = strings
+	}
+	for _, schema := range schemas {
+		schema.PrecomputeMessages()
+	}
+}
+
+func (s *server) serveYAML(c *gin.Context) { s.serveSpec(c, "application/yaml", s.spec.yaml) }
+
+func (s *server) serveJSON(c *gin.Context) { s.serveSpec(c, "application/json", s.spec.json) }
+
+func (s *server) serveSpec(c *gin.Context, media string, data []byte) {
+	c.Header("Cache-Control", "public, max-age=300")
+	c.Data(http.StatusOK, media, data)
+}

@@ -1,0 +1,197 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+	"github.com/ipfs/go-cid"
+
+	"github.com/writ-registry/writ/anchor/tlog"
+	"github.com/writ-registry/writ/api/problem"
+	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/web"
+)
+
+// How much a page shows of a list.
+const (
+	pageRows    = 25
+	pageAnchors = 8
+)
+
+// pageCSP lets a page use its style sheet, and nothing else.
+const pageCSP = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// visitor signs people in with HTTP Basic: any name, the credential as the
+// password. The browser asks for it and keeps it.
+func (s *server) visitor(c *gin.Context) {
+	_, password, ok := c.Request.BasicAuth()
+	err := error(&registry.Error{Kind: registry.Unauthenticated, Code: "missing_credential", Detail: "Agents and events are for those entitled to them."})
+	if ok && printable(password, 512) {
+		err = s.identify(c, password)
+	}
+	r := requestOf(c.Request.Context())
+	if err == nil && r.caller.Kind != registry.ActorPrincipal {
+		err = registry.Errorf(registry.Denied, "The pages are for people; this is the credential of an enforcement point.")
+	}
+	if err == nil {
+		var org registry.Org
+		org, err = s.Registry.FindOrg(c.Request.Context(), r.caller, r.caller.Org)
+		r.org = org.Name
+	}
+	if err != nil {
+		s.charge(c, err)
+		s.pageProblem(c, err)
+	}
+}
+
+func (s *server) pageProblem(c *gin.Context, err error) {
+	ctx := c.Request.Context()
+	p := problem.From(ctx, s.logger(ctx), err)
+	requestOf(ctx).code = p.Code
+	for name, values := range p.GetHeaders() {
+		c.Writer.Header()[name] = values
+	}
+	if p.Status == http.StatusUnauthorized {
+		c.Header("WWW-Authenticate", `Basic realm="writ", charset="UTF-8"`)
+	}
+	s.show(c, p.Status, web.Problem{Page: s.page(ctx, p.Title), Status: p.Status, Detail: p.Detail})
+	c.Abort()
+}
+
+func (s *server) show(c *gin.Context, status int, view any) {
+	c.Header("Content-Type", "text/html; charset=utf-8")
+	c.Header("Content-Security-Policy", pageCSP)
+	c.Status(status)
+	if err := web.Render(c.Writer, view); err != nil {
+		panic(err) // a template that does not fit its view
+	}
+}
+
+func (s *server) pageStyle(c *gin.Context) {
+	c.Header("Cache-Control", "public, max-age=300")
+	c.Data(http.StatusOK, "text/css; charset=utf-8", web.Style)
+}
+
+// pageLogin is where a browser is asked for a credential.
+func (s *server) pageLogin(c *gin.Context) { c.Redirect(http.StatusSeeOther, "/ui/") }
+
+// pageFront is for anyone: what /log/ makes public anyway.
+func (s *server) pageFront(c *gin.Context) {
+	view, err := s.overview(c.Request.Context())
+	if err == nil {
+		view.Entries, err = s.newestEntries(c.Request.Context(), view.Log.Size)
+	}
+	if err != nil {
+		s.pageProblem(c, err)
+		return
+	}
+	s.show(c, http.StatusOK, view)
+}
+
+// pageOverview adds what the visitor is entitled to.
+func (s *server) pageOverview(c *gin.Context) {
+	ctx, caller := c.Request.Context(), requestOf(c.Request.Context()).caller
+	view, err := s.overview(ctx)
+	if err == nil {
+		view.Stops, err = s.Registry.ListKills(ctx, caller)
+	}
+	if err == nil {
+		view.Agents, err = s.Registry.ListAgents(ctx, caller, "", "", registry.Page{Limit: registry.MaxPage})
+	}
+	if err == nil {
+		view.Events, err = s.Registry.ListEvents(ctx, caller, "", "", registry.EventFilter{Newest: true, Page: registry.Page{Limit: pageRows}})
+	}
+	if err != nil {
+		s.pageProblem(c, err)
+		return
+	}
+	s.show(c, http.StatusOK, view)
+}
+
+func (s *server) page(ctx context.Context, title string) web.Page {
+	return web.Page{Title: title, Origin: s.Registry.Origin, Visitor: requestOf(ctx).org}
+}
+
+func (s *server) overview(ctx context.Context) (web.Overview, error) {
+	view := web.Overview{Page: s.page(ctx, "Overview")}
+	size, root, err := s.Log.Head(ctx)
+	if err != nil {
+		return view, err
+	}
+	view.Log = web.Log{Origin: s.Log.Origin(), Size: size, Root: base64.StdEncoding.EncodeToString(root[:]), VKey: s.LogKey}
+	if latest, ok := s.latest(); ok {
+		view.Log.Signed, view.Log.SignedSize, view.Log.SignedTime = true, latest.Size, latest.Time
+	}
+	anchors, err := s.anchors(ctx, 0, pageAnchors)
+	for _, a := range anchors {
+		view.Anchors = append(view.Anchors, web.Anchor{
+			Ledger: a.Ledger, ChainID: a.ChainID, Contract: a.Contract, Tx: a.Tx, State: string(a.State), Finality: string(a.Finality),
+			OperatorsOwn: a.OperatorsOwn, Size: a.Size, Block: a.Block, Time: a.Updated,
+		})
+	}
+	return view, err
+}
+
+// newestEntries reads the last entries from the log itself.
+func (s *server) newestEntries(ctx context.Context, size uint64) (out []web.Entry, err error) {
+	var bundle [][]byte
+	at := ^uint64(0) // of bundle
+	for i := size; i > 0 && len(out) < pageRows; i-- {
+		index := i - 1
+		if n := index / tlog.TileWidth; n != at {
+			data, err := s.Log.EntryBundle(ctx, n)
+			if err != nil {
+				return nil, err
+			}
+			if bundle, err = tlog.ParseBundle(data); err != nil {
+				return nil, err
+			}
+			at = n
+		}
+		id, err := cid.Cast(bundle[index%tlog.TileWidth])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, web.Entry{Index: index, CID: id.String()})
+	}
+	return out, nil
+}
+
+func (s *server) pageAgent(c *gin.Context) {
+	ctx, caller := c.Request.Context(), requestOf(c.Request.Context()).caller
+	agent, err := s.Registry.FindAgent(ctx, caller, c.Param("id"))
+	view := web.Agent{Page: s.page(ctx, agent.Name), Agent: agent}
+	if err == nil {
+		view.Grants, err = s.Registry.ListGrants(ctx, caller, agent.Org, agent.ID, "", registry.Page{Limit: registry.MaxPage})
+	}
+	if err == nil {
+		view.Events, err = s.Registry.ListEvents(ctx, caller, agent.Org, agent.ID, registry.EventFilter{Newest: true, Page: registry.Page{Limit: pageRows}})
+	}
+	if err != nil {
+		s.pageProblem(c, err)
+		return
+	}
+	s.show(c, http.StatusOK, view)
+}
+
+func (s *server) pageEvent(c *gin.Context) {
+	ctx, caller := c.Request.Context(), requestOf(c.Request.Context()).caller
+	ev, err := s.event(ctx, caller, c.Param("cid"))
+	if err != nil {
+		s.pageProblem(c, err)
+		return
+	}
+	s.show(c, http.StatusOK, web.Event{Page: s.page(ctx, ev.Event.Type), Event: ev.Event, Disclosures: ev.Disclosures, Explanation: ev.Explanation})
+}
+
+func (s *server) pageReceipt(c *gin.Context) {
+	name, file, err := s.receipt(c.Request.Context(), requestOf(c.Request.Context()).caller, c.Param("cid"), false)
+	if err != nil {
+		s.pageProblem(c, err)
+		return
+	}
+	c.Header("Content-Disposition", name)
+	c.Data(http.StatusOK, "application/json", file)
+}

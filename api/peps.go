@@ -1,0 +1,49 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/writ-registry/writ/registry"
+)
+
+func (s *server) routePEPs() {
+	route(s, huma.Operation{OperationID: "register-pep", Method: http.MethodPost, Path: "/v1/peps", Tags: []string{"peps"},
+		DefaultStatus: http.StatusCreated, Summary: "Register an enforcement point; the secret is shown once"}, s.registerPEP)
+	route(s, huma.Operation{OperationID: "list-peps", Method: http.MethodGet, Path: "/v1/peps", Tags: []string{"peps"},
+		Summary: "The enforcement points of an org"}, s.listPEPs)
+}
+
+// NewPEP is the body of register-pep.
+type NewPEP struct {
+	Org         string   `json:"org,omitempty" doc:"Id or name; the caller's own where absent"`
+	Name        string   `json:"name"`
+	Resources   []string `json:"resources" minItems:"1" doc:"Ids of the resource servers it guards: the aud of action proofs"`
+	ContextKeys []string `json:"context_keys,omitempty" doc:"Context members that it may assert"`
+}
+
+// PEPAnswer is an enforcement point, its credential, and the event that records it.
+type PEPAnswer struct {
+	PEP    registry.PEP       `json:"pep"`
+	Secret string             `json:"secret,omitempty" doc:"The credential; never shown again, and absent in a replay"`
+	Event  *registry.EventRef `json:"event,omitempty"`
+}
+
+func (s *server) registerPEP(ctx context.Context, call registry.Call, in *struct{ Body NewPEP }) (*answer[PEPAnswer], error) {
+	out, err := s.Registry.RegisterPEP(ctx, call, registry.NewPEP(in.Body))
+	if err != nil {
+		return nil, err
+	}
+	return answered(out, "", PEPAnswer{out.Value, out.Secret, eventOf(out)}), nil
+}
+
+func (s *server) listPEPs(ctx context.Context, call registry.Call, in *struct {
+	orgFilter
+	pageIn
+}) (*plain[page[registry.PEP]], error) {
+	return listed(in.pageIn, "peps", func(p registry.PEP) string { return p.ID }, func(p registry.Page) ([]registry.PEP, error) {
+		return s.Registry.ListPEPs(ctx, call.Caller, in.Org, p)
+	})
+}

@@ -1,0 +1,187 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/writ-registry/writ/api/problem"
+	"github.com/writ-registry/writ/registry"
+)
+
+// request is what is known of a request so far. One goroutine owns it.
+type request struct {
+	id     string
+	trace  string // W3C trace-id
+	caller registry.Caller
+	idem   *registry.Idempotency
+	body   []byte // strict JSON, once it has been read
+	code   string // of the problem answered, for the access log
+	org    string // name of the org of a person who is signed in to the pages
+}
+
+type requestKey struct{}
+
+// requestOf returns the request that begin put into the context.
+func requestOf(ctx context.Context) *request { return ctx.Value(requestKey{}).(*request) }
+
+func (r *request) call() registry.Call {
+	return registry.Call{Caller: r.caller, Trace: r.trace, Idem: r.idem}
+}
+
+// begin names the request and sets the headers that every answer has.
+func (s *server) begin(c *gin.Context) {
+	r := &request{id: c.GetHeader("X-Request-ID"), trace: traceID(c.GetHeader("Traceparent"))}
+	if !printable(r.id, 128) {
+		r.id = randomHex()
+	}
+	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), requestKey{}, r))
+	h := c.Writer.Header()
+	h.Set("X-Request-ID", r.id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store") // what is public and cacheable says so itself
+}
+
+// traceID takes the trace-id of a valid traceparent (W3C Trace Context, section
+// 3.2.2), or makes one.
+func traceID(parent string) string {
+	p := strings.Split(parent, "-")
+	version := len(p) >= 4 && isLowerHex(p[0], 2) && p[0] != "ff" && (p[0] != "00" || len(p) == 4)
+	if version && isLowerHex(p[1], 32) && isLowerHex(p[2], 16) && isLowerHex(p[3], 2) &&
+		strings.Trim(p[1], "0") != "" && strings.Trim(p[2], "0") != "" {
+		return p[1]
+	}
+	return randomHex()
+}
+
+func isLowerHex(s string, n int) bool {
+	return len(s) == n && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+func randomHex() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// printable reports 1 to max printable ASCII characters.
+func printable(s string, max int) bool {
+	return s != "" && len(s) <= max && !strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r > 0x7e })
+}
+
+// observe counts the request and logs one line about it: who, what, how long.
+// Neither bodies nor headers nor query strings are in it.
+func (s *server) observe(c *gin.Context) {
+	started := time.Now()
+	c.Next()
+	took := time.Since(started)
+	s.Metrics.request(c, took)
+	r := requestOf(c.Request.Context())
+	attrs := []slog.Attr{
+		slog.String("method", method(c.Request.Method)), slog.String("route", c.FullPath()), slog.Int("status", c.Writer.Status()),
+		slog.Int("bytes", max(c.Writer.Size(), 0)), slog.Duration("took", took), slog.String("remote", remote(c.Request)),
+		slog.String("request_id", r.id), slog.String("trace", r.trace),
+	}
+	if r.caller.ID != "" {
+		attrs = append(attrs, slog.String("caller", string(r.caller.Kind)+":"+r.caller.ID))
+	}
+	if r.code != "" {
+		attrs = append(attrs, slog.String("code", r.code))
+	}
+	s.Logger.LogAttrs(c.Request.Context(), slog.LevelInfo, "request", attrs...)
+}
+
+// remote is the peer's address. Forwarding headers are not believed.
+func remote(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// recover turns a panic into a 500. The stack goes to the log, once.
+func (s *server) recover(c *gin.Context) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if v == http.ErrAbortHandler {
+			panic(v) // net/http's own way to cut a connection
+		}
+		s.Logger.ErrorContext(c.Request.Context(), "panic", "value", fmt.Sprint(v), "stack", string(debug.Stack()))
+		if !c.Writer.Written() {
+			s.write(c, problem.Of(problem.Internal, ""))
+		}
+		c.Abort()
+	}()
+	c.Next()
+}
+
+// params unescapes path parameters, exactly once: routing saw them escaped.
+func (s *server) params(c *gin.Context) {
+	for i, p := range c.Params {
+		v, err := url.PathUnescape(p.Value)
+		if err != nil {
+			s.fail(c, registry.Invalid("/"+p.Key, "is not percent-encoded correctly"))
+			return
+		}
+		c.Params[i].Value = v
+	}
+}
+
+// fail answers with the problem of err and ends the request.
+func (s *server) fail(c *gin.Context, err error) {
+	s.write(c, problem.From(c.Request.Context(), s.logger(c.Request.Context()), err))
+	c.Abort()
+}
+
+// logger names the request in what is logged about it.
+func (s *server) logger(ctx context.Context) *slog.Logger {
+	r := requestOf(ctx)
+	return s.Logger.With("request_id", r.id, "trace", r.trace)
+}
+
+func (s *server) write(c *gin.Context, p *problem.Problem) {
+	p.Instance = c.Request.URL.EscapedPath()
+	requestOf(c.Request.Context()).code = p.Code
+	for name, values := range p.GetHeaders() {
+		c.Writer.Header()[name] = values
+	}
+	send(c, p.Status, problem.ContentType, p)
+}
+
+// send writes v as JSON. What the registry answers always encodes.
+func send(c *gin.Context, status int, contentType string, v any) {
+	var buf strings.Builder
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false) // artifacts keep their canonical bytes
+	if err := enc.Encode(v); err != nil {
+		panic(err)
+	}
+	c.Header("Content-Type", contentType)
+	c.Status(status)
+	c.Writer.WriteString(buf.String())
+}
+
+func (s *server) noRoute(c *gin.Context) {
+	s.fail(c, registry.Errorf(registry.NotFound, "no such resource"))
+}
+
+func (s *server) noMethod(c *gin.Context) {
+	s.fail(c, registry.Errorf(problem.Method, "this resource does not answer to %s", method(c.Request.Method)))
+}

@@ -1,0 +1,156 @@
+// Package web renders the registry's read-only pages: plain HTML by the
+// server, without script and without anything from elsewhere. What a visitor
+// may see is decided by the caller; this package only shows it.
+//
+// Names and purposes are written by others. They are escaped by html/template
+// and set apart by <bdi>, so that their direction stays their own.
+package web
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"html/template"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/policy"
+)
+
+//go:embed *.html
+var files embed.FS
+
+// Style is the one style sheet.
+//
+//go:embed style.css
+var Style []byte
+
+var pages = func() map[string]*template.Template {
+	out := map[string]*template.Template{}
+	for _, name := range []string{"overview", "agent", "event", "problem"} {
+		out[name] = template.Must(template.New("layout.html").Funcs(funcs).ParseFS(files, "layout.html", name+".html"))
+	}
+	return out
+}()
+
+var funcs = template.FuncMap{
+	"time":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+	"rfc":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"count":  count,
+	"short":  short,
+	"indent": indent,
+	"list":   func(items ...any) []any { return items },
+}
+
+// count groups the digits of n by a thin space.
+func count(n uint64) string {
+	s := strconv.FormatUint(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "\u2009" + s[i:]
+	}
+	return s
+}
+
+// short keeps the ends of a long identifier.
+func short(s string) string {
+	if len(s) <= 20 {
+		return s
+	}
+	return s[:10] + "…" + s[len(s)-8:]
+}
+
+// indent makes JSON readable; what is no JSON stays as it is.
+func indent(raw json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Indent(&b, raw, "", "  ") != nil {
+		return string(raw)
+	}
+	return b.String()
+}
+
+// Page is what every page shows around its content.
+type Page struct {
+	Title   string
+	Origin  string
+	Visitor string // the org signed in for; "" = nobody
+}
+
+// Overview is the first page. Stops, Agents and Events are for visitors who are
+// signed in.
+type Overview struct {
+	Page
+	Log     Log
+	Anchors []Anchor
+	Entries []Entry // the newest, newest first
+	Stops   []registry.Kill
+	Agents  []registry.Agent
+	Events  []registry.Event
+}
+
+// Log is the state of the Merkle log.
+type Log struct {
+	Origin, Root, VKey string
+	Size               uint64
+	Signed             bool
+	SignedSize         uint64
+	SignedTime         time.Time
+}
+
+// Anchor is an attempt to anchor a head.
+type Anchor struct {
+	Ledger, ChainID, Contract, Tx, State, Finality string
+	OperatorsOwn                                   bool
+	Size, Block                                    uint64
+	Time                                           time.Time
+}
+
+// Entry is one entry of the log: public, and no more than a name.
+type Entry struct {
+	Index uint64
+	CID   string
+}
+
+// Agent is the page of one agent.
+type Agent struct {
+	Page
+	Agent  registry.Agent
+	Grants []registry.Grant
+	Events []registry.Event
+}
+
+// Event is the page of one event.
+type Event struct {
+	Page
+	Event       registry.Event
+	Disclosures []canon.Disclosure
+	Explanation []policy.Reason
+}
+
+// Problem is the page of an error.
+type Problem struct {
+	Page
+	Status int
+	Detail string
+}
+
+// Render writes a page. It fails before the first byte or not at all.
+func Render(w io.Writer, view any) error {
+	name := "problem"
+	switch view.(type) {
+	case Overview:
+		name = "overview"
+	case Agent:
+		name = "agent"
+	case Event:
+		name = "event"
+	}
+	var b bytes.Buffer
+	if err := pages[name].Execute(&b, view); err != nil {
+		return err
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
