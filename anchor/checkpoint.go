@@ -159,8 +159,7 @@ func NewCheckpointer(cfg CheckpointerConfig) *Checkpointer {
 // contradicts it, or the second home is missing or not ours; any other error is
 // that of a read or write and may go away.
 func (c *Checkpointer) Check(ctx context.Context) error {
-	_, err := c.publish(ctx)
-	return err
+	return c.publish(ctx)
 }
 
 // Run signs a checkpoint whenever the committed head has moved, until ctx ends
@@ -173,7 +172,7 @@ func (c *Checkpointer) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	failing := false
 	for {
-		_, err := c.publish(ctx)
+		err := c.publish(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -234,22 +233,23 @@ func (c *Checkpointer) CheckHead(ctx context.Context, size uint64, root [32]byte
 
 // publish is the whole flow once: compare, sign, store at home, store in the
 // database, show.
-func (c *Checkpointer) publish(ctx context.Context) (SignedCheckpoint, error) {
+func (c *Checkpointer) publish(ctx context.Context) error {
 	c.signing.Lock()
 	defer c.signing.Unlock()
 	if err := c.Refused(); err != nil {
-		return SignedCheckpoint{}, err
+		return err
 	}
 	head, err := c.committed(ctx)
 	if err != nil {
-		return SignedCheckpoint{}, err
+		return err
 	}
 	if latest, ok := c.Latest(); ok && latest.Checkpoint == head {
-		return latest, c.prune(ctx)
+		c.prune(ctx)
+		return nil
 	}
 	atHome, inStore, err := c.past(ctx)
 	if err != nil {
-		return SignedCheckpoint{}, c.refuseOnFork(err)
+		return c.refuseOnFork(err)
 	}
 	for _, past := range []struct {
 		c    *SignedCheckpoint
@@ -259,31 +259,32 @@ func (c *Checkpointer) publish(ctx context.Context) (SignedCheckpoint, error) {
 			continue
 		}
 		if err := c.extends(ctx, past.c.Checkpoint, head, past.what); err != nil {
-			return SignedCheckpoint{}, c.refuseOnFork(err)
+			return c.refuseOnFork(err)
 		}
 	}
 
 	next, err := c.sign(head, atHome, inStore)
 	if err != nil {
-		return SignedCheckpoint{}, err
+		return err
 	}
 	if atHome == nil || atHome.Checkpoint != head {
 		// The commit point: once the home may hold it, no other history can be
 		// signed. An error leaves open whether it does; the next round reads it
 		// back and takes it as the past.
 		if err := c.cfg.Home.Save(ctx, next.Note); err != nil {
-			return SignedCheckpoint{}, fmt.Errorf("store checkpoint %d in its second home: %w", head.Size, err)
+			return fmt.Errorf("store checkpoint %d in its second home: %w", head.Size, err)
 		}
 	}
 	if inStore == nil || inStore.Checkpoint != head {
 		if err := c.cfg.Store.SaveCheckpoint(ctx, next); err != nil {
-			return SignedCheckpoint{}, c.refuseOnFork(fmt.Errorf("store checkpoint %d: %w", head.Size, err))
+			return c.refuseOnFork(fmt.Errorf("store checkpoint %d: %w", head.Size, err))
 		}
 	}
 	c.mu.Lock()
 	c.latest = &next
 	c.mu.Unlock()
-	return next, c.prune(ctx)
+	c.prune(ctx)
+	return nil
 }
 
 // committed returns the committed head, which is all that is ever signed.
@@ -391,27 +392,28 @@ func (c *Checkpointer) refuseOnFork(err error) error {
 }
 
 // prune drops checkpoints nobody needs, at most once in KeepFor. Every entry of
-// the log is provable under the newest anchored heads, so only those are kept.
-func (c *Checkpointer) prune(ctx context.Context) error {
+// the log is provable under the newest anchored heads, so only those are kept. A
+// failure costs space until the next time and is no reason not to sign.
+func (c *Checkpointer) prune(ctx context.Context) {
 	now := c.cfg.Now()
 	if now.Sub(c.pruned) < c.cfg.KeepFor {
-		return nil
+		return
 	}
+	c.pruned = now
 	var keep []uint64
 	if c.cfg.Anchors != nil {
 		records, err := c.cfg.Anchors.NewestAnchors(ctx, c.origin)
 		if err != nil {
-			return fmt.Errorf("read anchored heads: %w", err)
+			c.log.Warn("old checkpoints not pruned: anchored heads unknown", "err", err)
+			return
 		}
 		for _, r := range records {
 			keep = append(keep, r.Size)
 		}
 	}
 	if err := c.cfg.Store.PruneCheckpoints(ctx, c.origin, now.Add(-c.cfg.KeepFor), keep); err != nil {
-		return fmt.Errorf("prune checkpoints: %w", err)
+		c.log.Warn("old checkpoints not pruned", "err", err)
 	}
-	c.pruned = now
-	return nil
 }
 
 // Head implements [Log] for the Submitter: the head of the newest published

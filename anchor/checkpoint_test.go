@@ -575,6 +575,32 @@ type anchors []anchor.AnchorRecord
 
 func (a anchors) NewestAnchors(context.Context, string) ([]anchor.AnchorRecord, error) { return a, nil }
 
+type brokenAnchors struct{}
+
+func (brokenAnchors) NewestAnchors(context.Context, string) ([]anchor.AnchorRecord, error) {
+	return nil, errInjected
+}
+
+func TestPruneIsNoReasonNotToSign(t *testing.T) {
+	d := newDesk(t)
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	c := anchor.NewCheckpointer(anchor.CheckpointerConfig{
+		Log: d.log, Signer: d.signer, Verifier: d.verifier, Store: d.store, Home: d.home, Anchors: brokenAnchors{},
+		Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
+	})
+	for range 3 {
+		if err := c.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		d.check(t, c)
+		d.log.commit(t, "entry")
+		now = now.Add(time.Hour)
+	}
+	if len(d.store.rows) != 3 {
+		t.Errorf("%d checkpoints are kept: something was pruned without knowing the anchors", len(d.store.rows))
+	}
+}
+
 func TestFileHome(t *testing.T) {
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), "home", "checkpoint")

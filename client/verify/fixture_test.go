@@ -41,6 +41,7 @@ type world struct {
 	headKey  *secp256k1.PrivateKey
 	store    *memoryStore
 	prover   *anchor.Prover
+	signer   *anchor.Checkpointer
 	witness  string // vkey of the witness that cosigned
 	trust    verify.Trust
 }
@@ -107,6 +108,7 @@ func newWorldWith(t testing.TB, edit func(*decision)) *world {
 		n := must(note.Open(w.store.rows[i].Note, note.VerifierList(verifier)))(t)
 		w.store.rows[i].Note = must(note.Sign(n, cosigner))(t)
 	}
+	w.signer = c
 	w.prover = anchor.NewProver(anchor.ProverConfig{
 		Log: w.log, Events: w, Checkpoints: c, Store: w.store, Anchors: w, LogKey: vkey,
 	})
@@ -206,6 +208,9 @@ func (w *world) receipt(t testing.TB, disclose bool) []byte {
 	}
 	return must(r.Marshal())(t)
 }
+
+// check signs a checkpoint of the log as it is now.
+func (w *world) check() error { return w.signer.Check(context.Background()) }
 
 // Artifact implements anchor.Events.
 func (w *world) Artifact(_ context.Context, cid string) ([]byte, uint64, string, error) {

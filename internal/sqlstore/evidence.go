@@ -18,7 +18,11 @@ type Checkpoints struct {
 	db *DB
 }
 
-var _ anchor.CheckpointStore = (*Checkpoints)(nil)
+var (
+	_ anchor.CheckpointStore = (*Checkpoints)(nil)
+	_ anchor.CommittedLog    = (*Log)(nil)
+	_ anchor.NewestAttempts  = (*Anchors)(nil)
+)
 
 // Checkpoints returns the store of signed checkpoints.
 func (db *DB) Checkpoints() *Checkpoints { return &Checkpoints{db} }
