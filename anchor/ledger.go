@@ -238,9 +238,10 @@ type Ledger interface {
 	Prepare(ctx context.Context, head SignedHead, replaces ...Attempt) (Attempt, error)
 
 	// Broadcast hands a prepared attempt to the ledger. It is idempotent: an
-	// attempt that is already pending or included is no error. A nil error
-	// means handed over, not included, and any other error does not prove the
-	// opposite: only Status tells. ErrRefused means that it can never be
+	// attempt that is already pending or included is no error, nor is one whose
+	// place in the queue is held by a later attempt of the same account. A nil
+	// error means handed over, not included, and any other error does not prove
+	// the opposite: only Status tells. ErrRefused means that it can never be
 	// included any more.
 	Broadcast(ctx context.Context, attempt Attempt) error
 

@@ -234,10 +234,7 @@ func (m *Memory) Broadcast(ctx context.Context, a anchor.Attempt) error {
 	switch {
 	case i < 0:
 		m.pool = append(m.pool, tx)
-	case m.pool[i].id == tx.id:
-	case m.pool[i].Bid >= tx.Bid:
-		return fmt.Errorf("replacement underpriced: %w", anchor.ErrPushback)
-	default:
+	case m.pool[i].Bid < tx.Bid:
 		m.pool[i] = tx
 	}
 	if !m.manual {

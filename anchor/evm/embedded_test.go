@@ -22,6 +22,7 @@ import (
 	"github.com/writ-registry/writ/anchor"
 	"github.com/writ-registry/writ/anchor/anchortest"
 	"github.com/writ-registry/writ/anchor/evm"
+	chainconfig "github.com/writ-registry/writ/chain-config"
 )
 
 // childEnv makes the test binary the process that TestEmbeddedKilled kills.
@@ -84,7 +85,7 @@ type stack struct {
 }
 
 func openStack(ctx context.Context, dir string) (*stack, error) {
-	n, err := evm.LoadNetwork(os.DirFS("../../chain-config"), "embedded")
+	n, err := evm.LoadNetwork(chainconfig.Files, "embedded")
 	if err != nil {
 		return nil, err
 	}

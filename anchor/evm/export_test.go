@@ -15,5 +15,6 @@ var (
 const (
 	SendUnclear    = sendUnclear
 	SendKnown      = sendKnown
+	SendOutbid     = sendOutbid
 	SendNonceTaken = sendNonceTaken
 )

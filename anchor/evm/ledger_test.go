@@ -304,6 +304,9 @@ func TestReplacement(t *testing.T) {
 	if err := l.Broadcast(t.Context(), second); err != nil {
 		t.Fatalf("the pool refuses the replacement: %v", err)
 	}
+	if err := l.Broadcast(t.Context(), first); err != nil {
+		t.Errorf("broadcast of an outbid transaction: %v", err)
+	}
 	backend.Commit()
 	if c := must(l.Status(t.Context(), second)); c.Finality != anchor.Safe {
 		t.Errorf("the replacement: %+v", c)

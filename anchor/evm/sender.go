@@ -109,7 +109,8 @@ func outbid(x *big.Int) *big.Int {
 	return y.Add(y, big.NewInt(1))
 }
 
-// send hands tx to the node. Having it already is success. ErrRefused means
+// send hands tx to the node. Having it already is success, and so is having a
+// better paid transaction of ours in its place. ErrRefused means
 // that the nonce is taken by a transaction that is not tx; for every other
 // error the transaction may or may not have arrived.
 func (s sender) send(ctx context.Context, tx *types.Transaction) error {
@@ -118,7 +119,7 @@ func (s sender) send(ctx context.Context, tx *types.Transaction) error {
 		return nil
 	}
 	switch classify(err) {
-	case sendKnown:
+	case sendKnown, sendOutbid:
 		return nil
 	case sendNonceTaken:
 		_, rerr := s.client.TransactionReceipt(ctx, tx.Hash())
@@ -136,9 +137,10 @@ func (s sender) send(ctx context.Context, tx *types.Transaction) error {
 type sendOutcome int
 
 const (
-	sendUnclear sendOutcome = iota
-	sendKnown
-	sendNonceTaken
+	sendUnclear    sendOutcome = iota
+	sendKnown                  // the node has this very transaction
+	sendOutbid                 // the node has a better paid one with this nonce
+	sendNonceTaken             // a transaction with this nonce is included
 )
 
 // classify is the one place that reads error texts: JSON-RPC gives these no
@@ -151,6 +153,9 @@ func classify(err error) sendOutcome {
 		strings.Contains(text, "alreadyknown"),
 		strings.Contains(text, "already imported"):
 		return sendKnown
+	case strings.Contains(text, "replacement transaction underpriced"),
+		strings.Contains(text, "replacementnotallowed"):
+		return sendOutbid
 	case strings.Contains(text, "nonce too low"),
 		strings.Contains(text, "nonce is too low"),
 		strings.Contains(text, "oldnonce"):

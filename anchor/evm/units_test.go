@@ -116,7 +116,8 @@ func TestClassify(t *testing.T) {
 		"nonce too low: next nonce 9, tx nonce 5": evm.SendNonceTaken, // geth
 		"OldNonce":                            evm.SendNonceTaken, // nethermind
 		"Nonce too low":                       evm.SendNonceTaken, // besu
-		"replacement transaction underpriced": evm.SendUnclear,
+		"replacement transaction underpriced": evm.SendOutbid,     // geth, erigon, besu, anvil
+		"ReplacementNotAllowed":               evm.SendOutbid,     // nethermind
 		"insufficient funds for gas * price":  evm.SendUnclear,
 		"connection refused":                  evm.SendUnclear,
 	} {
