@@ -31,7 +31,7 @@ func (s *server) routeAgents() {
 		route(s, huma.Operation{OperationID: m.verb + "-agent", Method: http.MethodPost, Path: "/v1/agents/{agent}/" + m.verb, Tags: []string{"agents"}, Summary: m.summary},
 			func(ctx context.Context, call registry.Call, in *struct {
 				agentPath
-				Body *Reason
+				Body *ReasonBody
 			}) (*answer[AgentAnswer], error) {
 				out, err := m.move(ctx, call, in.Agent, in.Body.text())
 				if err != nil {
@@ -115,17 +115,17 @@ type agentPath struct {
 	Agent string `path:"agent" doc:"Id, or percent-encoded DID"`
 }
 
-func (s *server) getAgent(ctx context.Context, call registry.Call, in *agentPath) (*plain[AgentAnswer], error) {
+func (s *server) getAgent(ctx context.Context, call registry.Call, in *agentPath) (*plain[registry.Agent], error) {
 	a, err := s.Registry.FindAgent(ctx, call.Caller, in.Agent)
-	return &plain[AgentAnswer]{AgentAnswer{Agent: a}}, err
+	return &plain[registry.Agent]{a}, err
 }
 
-// Reason is the optional body of what stops or ends something.
-type Reason struct {
+// ReasonBody is the optional body of what stops or ends something.
+type ReasonBody struct {
 	Reason string `json:"reason,omitempty" doc:"Machine name, 1 to 64 of [a-z0-9._-]" example:"key-compromise"`
 }
 
-func (r *Reason) text() string {
+func (r *ReasonBody) text() string {
 	if r == nil {
 		return ""
 	}

@@ -73,14 +73,14 @@ type grantPath struct {
 	ID string `path:"id"`
 }
 
-func (s *server) getGrant(ctx context.Context, call registry.Call, in *grantPath) (*plain[GrantAnswer], error) {
+func (s *server) getGrant(ctx context.Context, call registry.Call, in *grantPath) (*plain[registry.Grant], error) {
 	g, err := s.Registry.FindGrant(ctx, call.Caller, in.ID)
-	return &plain[GrantAnswer]{GrantAnswer{Grant: g}}, err
+	return &plain[registry.Grant]{g}, err
 }
 
 func (s *server) revokeGrant(ctx context.Context, call registry.Call, in *struct {
 	grantPath
-	Body *Reason
+	Body *ReasonBody
 }) (*answer[GrantAnswer], error) {
 	out, err := s.Registry.RevokeGrant(ctx, call, in.ID, in.Body.text())
 	if err != nil {

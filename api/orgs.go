@@ -72,9 +72,9 @@ type orgPath struct {
 	Org string `path:"org" doc:"Id or name"`
 }
 
-func (s *server) getOrg(ctx context.Context, call registry.Call, in *orgPath) (*plain[OrgAnswer], error) {
+func (s *server) getOrg(ctx context.Context, call registry.Call, in *orgPath) (*plain[registry.Org], error) {
 	org, err := s.Registry.FindOrg(ctx, call.Caller, in.Org)
-	return &plain[OrgAnswer]{OrgAnswer{Org: org}}, err
+	return &plain[registry.Org]{org}, err
 }
 
 // NewCatalogue is the body of put-catalogue.
