@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -122,7 +123,7 @@ func (n *newAgent) run(cmd *cobra.Command, conn *connection) error {
 	if err != nil {
 		return err
 	}
-	file, agent, err := register(cmd, c, n.in, n.file)
+	file, agent, err := register(ctx, c, n.in, n.file)
 	if err != nil {
 		return err
 	}
@@ -173,12 +174,26 @@ func (m *agentMade) show(s *screen) {
 	}
 }
 
-// register makes a key, proves possession and registers the agent. The file is
-// there before anything is done with the agent; where it cannot be written, the
-// agent, whose key is lost then, is revoked.
-func register(cmd *cobra.Command, c *client.Client, in client.NewAgent, path string) (*client.AgentFile, client.Change[client.Agent], error) {
+// register enrolls an agent and writes its file. The file is there before
+// anything is done with the agent; where it cannot be written, the agent, whose
+// key is lost then, is revoked.
+func register(ctx context.Context, c *client.Client, in client.NewAgent, path string) (*client.AgentFile, client.Change[client.Agent], error) {
+	file, agent, err := enroll(ctx, c, in)
+	if err != nil {
+		return nil, agent, err
+	}
+	if err := file.Create(path); err != nil {
+		if _, rerr := c.RevokeAgent(ctx, agent.Value.ID, "key-lost"); rerr != nil {
+			return nil, agent, fmt.Errorf("%w; agent %s has lost its key: revoke it (%w)", err, agent.Value.ID, rerr)
+		}
+		return nil, agent, fmt.Errorf("%w; the agent was revoked again", err)
+	}
+	return file, agent, nil
+}
+
+// enroll makes a key, proves possession of it and registers an agent with it.
+func enroll(ctx context.Context, c *client.Client, in client.NewAgent) (*client.AgentFile, client.Change[client.Agent], error) {
 	var none client.Change[client.Agent]
-	ctx := cmd.Context()
 	origin, err := c.Origin(ctx)
 	if err != nil {
 		return nil, none, err
@@ -204,16 +219,7 @@ func register(cmd *cobra.Command, c *client.Client, in client.NewAgent, path str
 		return nil, none, err
 	}
 	file, err := client.NewAgentFile(origin, agent.Value, key)
-	if err == nil {
-		err = file.Create(path)
-	}
-	if err != nil {
-		if _, rerr := c.RevokeAgent(ctx, agent.Value.ID, "key-lost"); rerr != nil {
-			return nil, none, fmt.Errorf("%w; agent %s has lost its key: revoke it (%w)", err, agent.Value.ID, rerr)
-		}
-		return nil, none, fmt.Errorf("%w; the agent was revoked again", err)
-	}
-	return file, agent, nil
+	return file, agent, err
 }
 
 // agentRef is the id or DID of an agent that may be named by its file.
