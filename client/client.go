@@ -233,7 +233,7 @@ func member(body []byte, name string, v any) error {
 		return fmt.Errorf("the answer is not what a registry answers: %w", err)
 	}
 	raw, ok := all[name]
-	if !ok {
+	if !ok || string(raw) == "null" {
 		return fmt.Errorf("the answer is not what a registry answers: no member %q", name)
 	}
 	if err := canon.UnmarshalOpen(raw, v); err != nil {
