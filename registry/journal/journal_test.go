@@ -1,0 +1,332 @@
+package journal_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/writ-registry/writ/anchor/tlog"
+	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/journal"
+	"github.com/writ-registry/writ/registry/registrytest"
+)
+
+// reverify rebuilds the log from the artifacts alone and compares.
+func reverify(t *testing.T, h *registrytest.House) []registry.Event {
+	t.Helper()
+	events, err := h.ListEvents(context.Background(), h.Operator, "", "", registry.EventFilter{Page: registry.Page{Limit: 1000}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := h.DB.Log(registrytest.LogOrigin)
+	size, root, err := log.Head(context.Background())
+	if err != nil || size != uint64(len(events)) {
+		t.Fatalf("head %d, %d events, %v", size, len(events), err)
+	}
+	seqs := map[string]uint64{}
+	prev := map[string]string{}
+	var entries [][]byte
+	for i, ev := range events {
+		var env journal.Envelope
+		if err := errors.Join(canon.CheckArtifact(ev.Artifact), canon.Unmarshal(ev.Artifact, &env)); err != nil {
+			t.Fatalf("event %d: %v", i, err)
+		}
+		if ev.Index != uint64(i) || env.OrgSeq != seqs[ev.Org]+1 || env.Prev != prev[ev.Org] {
+			t.Errorf("event %d leaves a gap: %+v", i, env)
+		}
+		seqs[ev.Org], prev[ev.Org] = env.OrgSeq, ev.CID
+		entries = append(entries, journal.CID(ev.Artifact).Bytes())
+	}
+	rebuilt, err := tlog.Append(context.Background(), empty{}, 0, entries)
+	if err != nil || rebuilt.Root != root {
+		t.Errorf("the tree is not that of the artifacts: %v", err)
+	}
+	return events
+}
+
+type empty struct{}
+
+func (empty) HashTile(context.Context, int, uint64) ([]byte, error) { return nil, nil }
+func (empty) EntryBundle(context.Context, uint64) ([]byte, error)   { return nil, nil }
+
+func orgCommand(name string) registry.Command {
+	org := registry.Org{ID: registry.NewID(), Name: name}
+	return registry.Command{Run: func(tx registry.Tx) (registry.Draft, error) {
+		return registry.Draft{Result: org, Events: []registry.EventDraft{{
+			Type: registry.EventOrgCreated, Org: org.ID, Actor: registry.Actor{Kind: registry.ActorRegistry, ID: "r"}, Trace: "t",
+			Body: registry.OrgCreated{Org: org.ID, Name: name},
+		}}}, tx.InsertOrg(org)
+	}}
+}
+
+func TestConcurrentWritersLeaveNoGap(t *testing.T) {
+	h := registrytest.New(t)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	seen := map[uint64]bool{}
+	for w := range 8 {
+		wg.Go(func() {
+			for i := range 25 {
+				out, err := h.Journal.Commit(t.Context(), orgCommand(fmt.Sprintf("org-%d-%d", w, i)))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				if seen[out.Events[0].Index] {
+					t.Errorf("index %d was given twice", out.Events[0].Index)
+				}
+				seen[out.Events[0].Index] = true
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(reverify(t, h)); n != 201 {
+		t.Errorf("%d events, want 201", n)
+	}
+}
+
+func TestOneBadCommandSinksAlone(t *testing.T) {
+	h := registrytest.New(t)
+	if _, err := h.Journal.Commit(t.Context(), orgCommand("taken")); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	var conflicts, fine atomic.Int32
+	for i := range 20 {
+		name := "taken"
+		if i%2 == 0 {
+			name = fmt.Sprintf("free-%d", i)
+		}
+		wg.Go(func() {
+			switch _, err := h.Journal.Commit(t.Context(), orgCommand(name)); {
+			case err == nil:
+				fine.Add(1)
+			case errors.Is(err, registry.Conflict):
+				conflicts.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if fine.Load() != 10 || conflicts.Load() != 10 {
+		t.Errorf("%d committed, %d refused", fine.Load(), conflicts.Load())
+	}
+	_, err := h.Journal.Commit(t.Context(), registry.Command{Run: func(tx registry.Tx) (registry.Draft, error) {
+		return registry.Draft{Events: []registry.EventDraft{{Type: "x", Org: "o", Body: map[string]any{"Bad Name": 1.5}}}}, nil
+	}})
+	if err == nil {
+		t.Error("an artifact outside the profile was recorded")
+	}
+	reverify(t, h)
+}
+
+func TestEpochMovedUnderCommand(t *testing.T) {
+	h := registrytest.New(t)
+	s := registry.Scope{Kind: registry.ScopeGlobal}
+	_, err := h.Journal.Commit(t.Context(), registry.Command{Run: func(tx registry.Tx) (registry.Draft, error) {
+		return registry.Draft{Epochs: []registry.Epoch{{Scope: s, Value: 7}}}, nil
+	}})
+	if !errors.Is(err, registry.ErrEpochMoved) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestIdempotency(t *testing.T) {
+	h := registrytest.New(t)
+	call := h.Call()
+	call.Idem = &registry.Idempotency{Scope: "s", Key: "k", Digest: "d"}
+	first, err := h.CreateOrg(t.Context(), call, registry.NewOrg{Name: "acme"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := h.CreateOrg(t.Context(), call, registry.NewOrg{Name: "acme"})
+	if err != nil || !again.Replayed || again.Value != first.Value || again.Event != first.Event {
+		t.Errorf("replay: %+v, %v, want %+v", again, err, first)
+	}
+	call.Idem = &registry.Idempotency{Scope: "s", Key: "k", Digest: "other"}
+	if _, err := h.CreateOrg(t.Context(), call, registry.NewOrg{Name: "b"}); !errors.Is(err, registry.Mismatch) {
+		t.Errorf("reuse: %v", err)
+	}
+	reverify(t, h)
+}
+
+// fault breaks one write of a transaction, in the manner of sunlight's
+// TestSequenceErrors: once lost, and, for the commit, once persisted but
+// reported lost.
+type fault struct {
+	journal.Backend
+	mode  atomic.Value // string
+	fired atomic.Int32
+}
+
+func (f *fault) hit(op string) bool {
+	if f.mode.Load() == op {
+		f.mode.Store("")
+		f.fired.Add(1)
+		return true
+	}
+	return false
+}
+
+var errBroken = &registry.Error{Kind: registry.Unavailable, Detail: "broken on purpose"}
+
+func (f *fault) Begin(ctx context.Context) (journal.Tx, error) {
+	if f.hit("begin") {
+		return nil, errBroken
+	}
+	tx, err := f.Backend.Begin(ctx)
+	return &faultTx{tx, f}, err
+}
+
+type faultTx struct {
+	journal.Tx
+	f *fault
+}
+
+func (t *faultTx) LockHead() (journal.Head, error) {
+	if t.f.hit("lock") {
+		return journal.Head{}, errBroken
+	}
+	return t.Tx.LockHead()
+}
+
+func (t *faultTx) InsertEvent(e registry.Event, d []canon.Disclosure) error {
+	if t.f.hit("event") {
+		return errBroken
+	}
+	return t.Tx.InsertEvent(e, d)
+}
+
+func (t *faultTx) PutChain(scope string, l journal.Link) error {
+	if t.f.hit("chain") {
+		return errBroken
+	}
+	return t.Tx.PutChain(scope, l)
+}
+
+func (t *faultTx) PutTiles(a []tlog.Tile, b []tlog.Bundle) error {
+	if t.f.hit("tiles") {
+		return errBroken
+	}
+	return t.Tx.PutTiles(a, b)
+}
+
+func (t *faultTx) PutHead(h journal.Head) error {
+	if t.f.hit("head") {
+		return errBroken
+	}
+	return t.Tx.PutHead(h)
+}
+
+func (t *faultTx) Commit() error {
+	if t.f.hit("commit lost") {
+		t.Tx.Rollback()
+		return errBroken
+	}
+	if t.f.hit("commit reported lost") {
+		if err := t.Tx.Commit(); err != nil {
+			return err
+		}
+		return errBroken
+	}
+	return t.Tx.Commit()
+}
+
+func TestBrokenWrites(t *testing.T) {
+	f := &fault{}
+	f.mode.Store("")
+	h := registrytest.New(t, registrytest.WithBackend(func(b journal.Backend) journal.Backend { f.Backend = b; return f }))
+	acked := 1 // the bootstrap event
+	for i, op := range []string{"begin", "lock", "event", "chain", "tiles", "head", "commit lost", "commit reported lost"} {
+		t.Run(op, func(t *testing.T) {
+			f.mode.Store(op)
+			name := fmt.Sprintf("org-%d", i)
+			if _, err := h.Journal.Commit(t.Context(), orgCommand(name)); !errors.Is(err, registry.Unavailable) {
+				t.Fatalf("got %v, want unavailable", err)
+			}
+			if int(f.fired.Load()) != i+1 {
+				t.Fatal("the fault did not happen")
+			}
+			_, err := h.Journal.Commit(t.Context(), orgCommand(name))
+			if op == "commit reported lost" {
+				// It did happen; the caller finds out by asking again.
+				if !errors.Is(err, registry.Conflict) {
+					t.Errorf("got %v, want conflict", err)
+				}
+			} else if err != nil {
+				t.Errorf("after the fault: %v", err)
+			}
+			acked++
+			if n := len(reverify(t, h)); n != acked {
+				t.Errorf("%d events, want %d", n, acked)
+			}
+		})
+	}
+}
+
+func TestReopen(t *testing.T) {
+	dir := t.TempDir()
+	var events int
+	t.Run("first life", func(t *testing.T) {
+		h := registrytest.Open(t, dir)
+		if _, err := h.Bootstrap(t.Context(), "writ_principal_test"); err != nil {
+			t.Fatal(err)
+		}
+		h.Operator, _ = h.Authenticate(t.Context(), "writ_principal_test")
+		if _, err := h.Journal.Commit(t.Context(), orgCommand("acme")); err != nil {
+			t.Fatal(err)
+		}
+		events = len(reverify(t, h))
+	})
+	t.Run("second life", func(t *testing.T) {
+		h := registrytest.Open(t, dir)
+		var err error
+		if h.Operator, err = h.Authenticate(t.Context(), "writ_principal_test"); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(reverify(t, h)); n != events {
+			t.Errorf("%d events, want %d", n, events)
+		}
+		if _, err := h.Journal.Commit(t.Context(), orgCommand("other")); err != nil {
+			t.Fatal(err)
+		}
+		reverify(t, h)
+	})
+}
+
+func TestPushback(t *testing.T) {
+	j := journal.New(journal.Config{Queue: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	out := make(chan error, 2)
+	for range 2 { // Run is not running: the queue holds one and refuses the other
+		go func() { _, err := j.Commit(ctx, registry.Command{}); out <- err }()
+	}
+	if err := <-out; !errors.Is(err, journal.ErrBusy) {
+		t.Errorf("got %v, want pushback", err)
+	}
+	cancel()
+	if err := j.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-out; !errors.Is(err, registry.Unavailable) {
+		t.Errorf("a command left in the queue: %v", err)
+	}
+}
+
+func TestEnvelopeIsClosed(t *testing.T) {
+	var env journal.Envelope
+	if err := canon.Unmarshal([]byte(`{"v":1,"extra":true}`), &env); err == nil {
+		t.Error("an unknown member was accepted")
+	}
+	if _, err := json.Marshal(env); err != nil {
+		t.Error(err)
+	}
+}
