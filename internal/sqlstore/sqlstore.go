@@ -103,3 +103,23 @@ func (db *DB) Close() error {
 	}
 	return rerr
 }
+
+// Meta reads a fact about the registry itself, "" where it was never set.
+func (db *DB) Meta(ctx context.Context, key string) (value string, err error) {
+	err = db.read.QueryRowContext(ctx, `SELECT coalesce((SELECT value FROM meta WHERE key = ?), '')`, key).Scan(&value)
+	return value, translate(err, "meta")
+}
+
+// SetMeta sets a fact for good; it fails where the fact is set already.
+func (db *DB) SetMeta(ctx context.Context, key, value string) error {
+	return db.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES (?, ?)`, key, value)
+		return translate(err, "meta")
+	})
+}
+
+// Artifact implements anchor.Events.
+func (db *DB) Artifact(ctx context.Context, cid string) (artifact []byte, index uint64, origin string, err error) {
+	err = db.read.QueryRowContext(ctx, `SELECT artifact, idx, log FROM events WHERE cid = ?`, cid).Scan(&artifact, &index, &origin)
+	return artifact, index, origin, translate(err, "event")
+}

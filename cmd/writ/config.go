@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+)
+
+// serveConfig is everything an operator can set. A flag beats a WRIT_* variable
+// beats the file beats the default. Unknown keys refuse to start.
+type serveConfig struct {
+	// Data is the folder of the registry: database, keys, embedded chain.
+	Data string `yaml:"data"`
+	// Listen is the TCP address of the HTTP server. Port 0 takes the port of
+	// the stored origin where that is on localhost, else any free one.
+	Listen string `yaml:"listen"`
+	// Origin is the public origin (scheme, host and port). It is part of every
+	// identifier: fixed at the first start, never taken from a request.
+	// Default: http://localhost:<port>.
+	Origin string `yaml:"origin"`
+	// Chain says where heads are anchored: embedded, none, the name of a file
+	// in chain-config, a path to such a file, or the URL of an RPC endpoint.
+	Chain string `yaml:"chain"`
+	// Contract is the LogAnchor to use where Chain is a URL.
+	Contract string `yaml:"contract"`
+	// AnchorInterval is the least time between two anchored heads.
+	AnchorInterval time.Duration `yaml:"anchor_interval"`
+	// CheckpointHome is the file of the second home of the last checkpoint.
+	// It belongs outside Data, best on another disk. Default: Data + ".checkpoint".
+	CheckpointHome string `yaml:"checkpoint_home"`
+	// NewCheckpointHome accepts a missing second home of a log that is not new:
+	// after a move, by someone who knows that this database is the newest one.
+	NewCheckpointHome bool `yaml:"new_checkpoint_home"`
+	// DiskReserve is the free space, in bytes, below which writes are refused.
+	DiskReserve uint64 `yaml:"disk_reserve"`
+	// TLSCert and TLSKey (PEM files) turn on TLS; ClientCA demands and verifies
+	// client certificates.
+	TLSCert  string `yaml:"tls_cert"`
+	TLSKey   string `yaml:"tls_key"`
+	ClientCA string `yaml:"client_ca"`
+	// LogLevel is debug, info, warn or error; LogFormat text or json.
+	LogLevel  string `yaml:"log_level"`
+	LogFormat string `yaml:"log_format"`
+}
+
+const defaultListen = "127.0.0.1:8080"
+
+func defaultServeConfig() serveConfig {
+	return serveConfig{
+		Data: "writ-data", Chain: "embedded", AnchorInterval: 5 * time.Second,
+		DiskReserve: 256 << 20, LogLevel: "info", LogFormat: "text",
+	}
+}
+
+// bind declares a flag for each setting.
+func (c *serveConfig) bind(f *pflag.FlagSet) {
+	f.StringVar(&c.Data, "data", c.Data, "folder of the registry")
+	f.StringVar(&c.Listen, "listen", c.Listen, "TCP address; port 0 takes a free one (default "+defaultListen+")")
+	f.StringVar(&c.Origin, "origin", c.Origin, "public origin, fixed at the first start (default http://localhost:<port>)")
+	f.StringVar(&c.Chain, "chain", c.Chain, "embedded, none, a network of chain-config, a network file, or an RPC URL")
+	f.StringVar(&c.Contract, "contract", c.Contract, "LogAnchor address, where --chain is a URL")
+	f.DurationVar(&c.AnchorInterval, "anchor-interval", c.AnchorInterval, "least time between two anchored heads")
+	f.StringVar(&c.CheckpointHome, "checkpoint-home", c.CheckpointHome, "file outside the data folder that keeps the last checkpoint (default DATA.checkpoint)")
+	f.BoolVar(&c.NewCheckpointHome, "new-checkpoint-home", c.NewCheckpointHome, "accept that the second home is new although the log is not")
+	f.Uint64Var(&c.DiskReserve, "disk-reserve", c.DiskReserve, "free bytes below which writes are refused")
+	f.StringVar(&c.TLSCert, "tls-cert", c.TLSCert, "PEM certificate chain; turns on TLS")
+	f.StringVar(&c.TLSKey, "tls-key", c.TLSKey, "PEM key of --tls-cert")
+	f.StringVar(&c.ClientCA, "client-ca", c.ClientCA, "PEM CAs; demands client certificates")
+	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "debug, info, warn or error")
+	f.StringVar(&c.LogFormat, "log-format", c.LogFormat, "text or json")
+}
+
+// resolve fills in the file and the environment beneath the flags that were
+// given.
+func (c *serveConfig) resolve(f *pflag.FlagSet, file string, getenv func(string) string) error {
+	given := map[string]string{}
+	f.Visit(func(fl *pflag.Flag) { given[fl.Name] = fl.Value.String() })
+	if file != "" {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("config: %w", err)
+		}
+		dec := yaml.NewDecoder(bytes.NewReader(raw))
+		dec.KnownFields(true)
+		if err := dec.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("config %s: %w", file, err)
+		}
+	}
+	var err error
+	f.VisitAll(func(fl *pflag.Flag) {
+		if v := getenv(envName(fl.Name)); v != "" && fl.Name != "config" && err == nil {
+			if e := f.Set(fl.Name, v); e != nil {
+				err = fmt.Errorf("%s: %w", envName(fl.Name), e)
+			}
+		}
+	})
+	for name, v := range given {
+		err = errors.Join(err, f.Set(name, v))
+	}
+	return errors.Join(err, c.check())
+}
+
+// envName is the variable of a flag: --disk-reserve is WRIT_DISK_RESERVE.
+func envName(flag string) string {
+	b := []byte("WRIT_" + flag)
+	for i, ch := range b {
+		if ch == '-' {
+			b[i] = '_'
+		} else if ch >= 'a' && ch <= 'z' {
+			b[i] = ch - 'a' + 'A'
+		}
+	}
+	return string(b)
+}
+
+func (c *serveConfig) check() error {
+	switch {
+	case c.Data == "":
+		return errors.New("--data is empty")
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("--tls-cert and --tls-key go together")
+	case c.ClientCA != "" && c.TLSCert == "":
+		return errors.New("--client-ca needs --tls-cert")
+	case c.AnchorInterval < 100*time.Millisecond:
+		return errors.New("--anchor-interval must be 100ms or more")
+	case c.LogFormat != "text" && c.LogFormat != "json":
+		return errors.New("--log-format must be text or json")
+	}
+	return nil
+}

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/writ-registry/writ/anchor"
+	"github.com/writ-registry/writ/anchor/evm"
+	"github.com/writ-registry/writ/api"
+	chainconfig "github.com/writ-registry/writ/chain-config"
+	"github.com/writ-registry/writ/internal/sqlstore"
+)
+
+// anchoring is the place that heads are anchored at, and what carries them.
+type anchoring struct {
+	ledger    *evm.Ledger
+	submitter *anchor.Submitter
+}
+
+// openAnchoring opens the ledger at start. An endpoint that does not answer is
+// an alarm, not a refusal: decisions do not wait for a chain.
+func (s *server) openAnchoring(ctx context.Context) error {
+	if s.cfg.Chain == "none" {
+		return nil
+	}
+	err := s.openLedger(ctx)
+	if errors.Is(err, anchor.ErrPushback) && s.cfg.Chain != "embedded" {
+		s.log.Error("the ledger does not answer; going on without it", "chain", s.cfg.Chain, "err", err)
+		return nil
+	}
+	return err
+}
+
+// anchor carries heads to the ledger until ctx ends, opening it first where it
+// did not answer before.
+func (s *server) anchor(ctx context.Context) error {
+	for s.anchoring.Load() == nil {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(10 * time.Second):
+		}
+		if err := s.openLedger(ctx); err != nil && !errors.Is(err, anchor.ErrPushback) {
+			return err
+		}
+	}
+	return s.anchoring.Load().submitter.Run(ctx)
+}
+
+// openLedger opens the ledger and compares the log with it: a ledger that holds
+// more than the log, or another history, is an error.
+func (s *server) openLedger(ctx context.Context) error {
+	network, err := findNetwork(ctx, s.cfg.Chain, s.cfg.Contract)
+	if err != nil {
+		return err
+	}
+	head, err := s.evmKey(keyHead)
+	if err != nil {
+		return err
+	}
+	secret, err := s.keys.secp256k1(keyWallet)
+	if err != nil {
+		return err
+	}
+	wallet, err := evm.NewWallet(secret)
+	if err != nil {
+		return err
+	}
+	cfg := evm.Config{Network: network, Wallet: wallet, Origin: s.logOrigin, HeadKey: head.Address()}
+	var ledger *evm.Ledger
+	if network.Embedded {
+		ledger, err = s.openEmbedded(ctx, cfg, head)
+	} else {
+		ledger, err = evm.Open(ctx, cfg)
+	}
+	if err != nil {
+		return err
+	}
+	onChain, err := ledger.Head(ctx, anchor.Included)
+	if err == nil {
+		err = s.checkpoints.CheckHead(ctx, onChain.Size, onChain.Root)
+	}
+	if err != nil {
+		ledger.Close()
+		return fmt.Errorf("compare the log with ledger %s: %w", network.Name, err)
+	}
+	s.anchoring.Store(&anchoring{ledger, anchor.NewSubmitter(anchor.SubmitterConfig{
+		Ledger: ledger, Log: s.checkpoints, Signer: ledger.Signer(head), Attempts: s.db.Anchors(),
+		Interval: max(s.cfg.AnchorInterval, network.Interval), Logger: s.log,
+	})})
+	return nil
+}
+
+func (s *server) openEmbedded(ctx context.Context, cfg evm.Config, head *evm.HeadKey) (*evm.Ledger, error) {
+	guardian, err := s.evmKey(keyGuardian)
+	if err != nil {
+		return nil, err
+	}
+	s.chain, err = evm.OpenEmbedded(ctx, filepath.Join(s.cfg.Data, chainFolder), evm.EmbeddedOptions{
+		Account: cfg.Wallet.Address(), FreeBytes: freeBytes, DiskReserve: s.cfg.DiskReserve, Logger: s.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.RPC = s.chain.Endpoint()
+	return s.chain.OpenLedger(ctx, cfg, evm.Registration{Origin: s.logOrigin, HeadKey: head.Address(), Guardian: guardian.Address()})
+}
+
+func (s *server) evmKey(name string) (*evm.HeadKey, error) {
+	secret, err := s.keys.secp256k1(name)
+	if err != nil {
+		return nil, err
+	}
+	return evm.NewHeadKey(secret)
+}
+
+// findNetwork reads what --chain names: a network of chain-config, a file of
+// its form, or an RPC URL with --contract.
+func findNetwork(ctx context.Context, name, contract string) (n evm.Network, err error) {
+	switch {
+	case strings.Contains(name, "://"):
+		n, err = evm.CustomNetwork(ctx, name)
+	case strings.HasSuffix(name, ".yaml"):
+		var raw []byte
+		if raw, err = os.ReadFile(name); err == nil {
+			n, err = evm.ParseNetwork(raw)
+		}
+	default:
+		n, err = evm.LoadNetwork(chainconfig.Files, name)
+	}
+	if err != nil {
+		return n, fmt.Errorf("--chain: %w", err)
+	}
+	if contract != "" {
+		if !common.IsHexAddress(contract) {
+			return n, fmt.Errorf("--contract %q: not an address", contract)
+		}
+		n.Contract = common.HexToAddress(contract)
+	}
+	return n, nil
+}
+
+func (s *server) describeChain() string {
+	a := s.anchoring.Load()
+	if a == nil {
+		return s.cfg.Chain + ": heads are not anchored"
+	}
+	info := a.ledger.Info()
+	out := fmt.Sprintf("%s, id %s, contract %s", info.Name, info.ChainID, info.Contract)
+	if info.OperatorsOwn {
+		out += " (operator's own chain: it proves nothing to outsiders)"
+	}
+	if s.RPC != "" {
+		out += "\n  rpc        " + s.RPC
+	}
+	return out
+}
+
+// anchorSource names the anchored heads; the ledger opens after the log, so it
+// is looked at on each call.
+func (s *server) anchorSource() anchor.AnchorSource { return anchorSource{s} }
+
+type anchorSource struct{ s *server }
+
+func (a anchorSource) NewestAnchors(ctx context.Context, _ string) ([]anchor.AnchorRecord, error) {
+	open := a.s.anchoring.Load()
+	if open == nil {
+		return nil, nil
+	}
+	info := open.ledger.Info()
+	recs, err := a.s.db.Anchors().Newest(ctx, info)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]anchor.AnchorRecord, len(recs))
+	for i, r := range recs {
+		out[i] = anchor.NewAnchorRecord(info, r)
+	}
+	return out, nil
+}
+
+// handler is the REST API and the pages over the parts of this server.
+func (s *server) handler() (http.Handler, error) {
+	log := s.db.Log(s.logOrigin)
+	cfg := api.Config{
+		Registry: s.registry, PDP: s.pdp, Log: log, LogKey: s.logKey, Checkpoints: s.checkpoints,
+		Receipts: anchor.NewProver(anchor.ProverConfig{
+			Log: log, Events: s.db, Checkpoints: s.checkpoints, Store: s.db.Checkpoints(), Anchors: s.anchorSource(), LogKey: s.logKey,
+		}),
+		Anchors: func(ctx context.Context, before int64, limit int) ([]anchor.AttemptRecord, error) {
+			return s.db.Anchors().List(ctx, sqlstore.AnchorFilter{}, before, limit)
+		},
+		Anchored: s.anchorSource(), Ready: s.ready, Metrics: s.metrics, Logger: s.log,
+	}
+	if a := s.anchoring.Load(); a != nil {
+		cfg.Ledgers = []anchor.Info{a.ledger.Info()}
+	}
+	return api.New(cfg)
+}
+
+// ready names what must work before requests are served. A ledger that does
+// not answer is not among it: anchoring catches up.
+func (s *server) ready(ctx context.Context) []api.Check {
+	_, _, err := s.db.Log(s.logOrigin).Head(ctx)
+	return []api.Check{{Name: "database", Err: err}, {Name: "writable", Err: s.writable()}}
+}
+
+func (s *server) tlsConfig() (*tls.Config, error) {
+	if s.cfg.TLSCert == "" {
+		return nil, nil
+	}
+	cert, err := tls.LoadX509KeyPair(s.cfg.TLSCert, s.cfg.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	c := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	if s.cfg.ClientCA != "" {
+		pem, err := os.ReadFile(s.cfg.ClientCA)
+		if err != nil {
+			return nil, fmt.Errorf("client CA: %w", err)
+		}
+		c.ClientCAs = x509.NewCertPool()
+		if !c.ClientCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("client CA %s holds no certificate", s.cfg.ClientCA)
+		}
+		c.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	return c, nil
+}
+
+// TryRewrite plays an operator who signs another history with the log's own
+// head key and sends it to the contract. It returns the contract's refusal; a
+// nil error would mean that history was rewritten.
+func (s *server) TryRewrite(ctx context.Context) error {
+	a := s.anchoring.Load()
+	if a == nil {
+		return errors.New("there is no ledger")
+	}
+	key, err := s.evmKey(keyHead)
+	if err != nil {
+		return err
+	}
+	prev, err := a.ledger.Head(ctx, anchor.Included)
+	if err != nil {
+		return err
+	}
+	forged := anchor.Head{Size: prev.Size + 1, Root: [32]byte{0xde, 0xad, 31: byte(time.Now().Unix())}}
+	signer := a.ledger.Signer(key)
+	id := a.ledger.Info().LogID
+	sig, err := signer.SignHead(ctx, id, forged)
+	if err != nil {
+		return err
+	}
+	// The best proof a forger has: the true one is for the true successor only.
+	return a.ledger.Simulate(ctx, anchor.SignedHead{
+		LogID: id, Head: forged, HeadKey: signer.HeadKey(), Signature: sig, Prev: prev, Proof: [][32]byte{forged.Root, prev.Root},
+	})
+}
