@@ -256,9 +256,9 @@ type Ledger interface {
 // because the key lives with whoever ran the rollback check on the log
 // (process, HSM, remote signer), never with the wallet that pays for gas.
 //
-// An implementation signs only heads of signed checkpoints or their prefixes;
-// it SHOULD refuse to sign a size below one it has signed before. Safe for
-// concurrent use.
+// Callers MUST ask only for heads of signed checkpoints and of their prefixes
+// (a large backlog goes in steps): a signature is all that a ledger needs to
+// take a head for the log's. Safe for concurrent use.
 type HeadSigner interface {
 	// HeadKey names the public key in the ledger's notation.
 	HeadKey() string

@@ -65,7 +65,7 @@ type SubmitterStatus struct {
 
 	LogHead     Head // newest signed checkpoint, as of the last cycle
 	LedgerHead  Head // what the ledger's newest block holds
-	SettledHead Head // largest head this process saw settled
+	SettledHead Head // what it holds beyond its finality rule, as far as seen
 
 	Open    int // attempts that are not settled
 	Waiting int // of those, not included in a block
@@ -222,6 +222,9 @@ func (s *Submitter) cycle(ctx context.Context, send bool) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	if err := s.learnSettled(ctx, onLedger); err != nil {
+		return outcome{}, err
+	}
 	demoted, err := s.demote(ctx, onLedger)
 	if err != nil {
 		return outcome{}, err
@@ -366,6 +369,20 @@ func (s *Submitter) compare(ctx context.Context, onLedger Head) (newest Head, er
 		return Head{}, fmt.Errorf("at size %d ledger %s holds root %x, our log has %x: %w", onLedger.Size, s.info.Name, onLedger.Root, ours.Root, ErrFork)
 	}
 	return newest, nil
+}
+
+// learnSettled asks the ledger for its settled head where this process has not
+// seen one: after a start and after a reorg. It is for the status only.
+func (s *Submitter) learnSettled(ctx context.Context, onLedger Head) error {
+	if onLedger.Size == 0 || s.Status().SettledHead.Size > 0 {
+		return nil
+	}
+	head, err := s.cfg.Ledger.Head(ctx, s.info.Finality.Level)
+	if err != nil {
+		return fmt.Errorf("read the settled head of ledger %s: %w", s.info.Name, err)
+	}
+	s.update(func(st *SubmitterStatus) { st.SettledHead = head })
+	return nil
 }
 
 // demote reopens settled attempts that the ledger has forgotten: a reorg

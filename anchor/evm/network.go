@@ -153,6 +153,9 @@ func (n Network) check() error {
 
 // endpoint returns the URL to dial.
 func (n Network) endpoint() (string, error) {
+	if n.Embedded {
+		return "", fmt.Errorf("network %s runs inside the process: its client comes from there", n.Name)
+	}
 	url := n.RPC
 	if n.RPCEnv != "" {
 		if v := os.Getenv(n.RPCEnv); v != "" {

@@ -186,9 +186,10 @@ func (s sender) do(ctx context.Context, to *common.Address, data []byte) (*types
 }
 
 // wait polls for a receipt, at first every 10 ms (embedded chain), then more
-// and more slowly up to every 2 s, until ctx ends.
+// and more slowly up to every 2 s, until ctx ends or the node has failed to
+// answer ten times in a row.
 func (s sender) wait(ctx context.Context, hash common.Hash) (*types.Receipt, error) {
-	pause := 10 * time.Millisecond
+	pause, failures := 10*time.Millisecond, 0
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -198,8 +199,15 @@ func (s sender) wait(ctx context.Context, hash common.Hash) (*types.Receipt, err
 		case <-timer.C:
 		}
 		receipt, err := s.client.TransactionReceipt(ctx, hash)
-		if err == nil {
+		switch {
+		case err == nil:
 			return receipt, nil
+		case errors.Is(err, ethereum.NotFound):
+			failures = 0
+		default:
+			if failures++; failures == 10 {
+				return nil, translate(err)
+			}
 		}
 		timer.Reset(pause)
 		pause = min(2*pause, 2*time.Second)
