@@ -30,14 +30,14 @@ func (s *server) routeAgents() {
 	} {
 		route(s, huma.Operation{OperationID: m.verb + "-agent", Method: http.MethodPost, Path: "/v1/agents/{agent}/" + m.verb, Tags: []string{"agents"}, Summary: m.summary},
 			func(ctx context.Context, call registry.Call, in *struct {
-				agentPath
+				AgentPath
 				Body *ReasonBody
-			}) (*answer[AgentAnswer], error) {
+			}) (*changed[AgentAnswer], error) {
 				out, err := m.move(ctx, call, in.Agent, in.Body.text())
 				if err != nil {
 					return nil, err
 				}
-				return answered(out, "", AgentAnswer{out.Value, eventOf(out)}), nil
+				return change(out, AgentAnswer{out.Value, eventOf(out)}), nil
 			})
 	}
 }
@@ -85,7 +85,7 @@ type AgentAnswer struct {
 	Event *registry.EventRef `json:"event,omitempty" doc:"Absent where nothing changed"`
 }
 
-func (s *server) requestAgent(ctx context.Context, call registry.Call, in *struct{ Body NewAgent }) (*answer[AgentAnswer], error) {
+func (s *server) requestAgent(ctx context.Context, call registry.Call, in *struct{ Body NewAgent }) (*created[AgentAnswer], error) {
 	b := in.Body
 	parts := make([]registry.Component, len(b.Composition))
 	for i, c := range b.Composition {
@@ -98,24 +98,25 @@ func (s *server) requestAgent(ctx context.Context, call registry.Call, in *struc
 	if err != nil {
 		return nil, err
 	}
-	return answered(out, "/v1/agents/"+out.Value.ID, AgentAnswer{out.Value, eventOf(out)}), nil
+	return create(out, "/v1/agents/"+out.Value.ID, AgentAnswer{out.Value, eventOf(out)}), nil
 }
 
 func (s *server) listAgents(ctx context.Context, call registry.Call, in *struct {
-	orgFilter
+	OrgFilter
 	Status registry.AgentStatus `query:"status" enum:"requested,active,suspended,revoked"`
-	pageIn
+	PageParams
 }) (*plain[page[registry.Agent]], error) {
-	return listed(in.pageIn, "agents", func(a registry.Agent) string { return a.ID }, func(p registry.Page) ([]registry.Agent, error) {
+	return listed(in.PageParams, "agents", func(a registry.Agent) string { return a.ID }, func(p registry.Page) ([]registry.Agent, error) {
 		return s.Registry.ListAgents(ctx, call.Caller, in.Org, in.Status, p)
 	})
 }
 
-type agentPath struct {
+// AgentPath names an agent.
+type AgentPath struct {
 	Agent string `path:"agent" doc:"Id, or percent-encoded DID"`
 }
 
-func (s *server) getAgent(ctx context.Context, call registry.Call, in *agentPath) (*plain[registry.Agent], error) {
+func (s *server) getAgent(ctx context.Context, call registry.Call, in *AgentPath) (*plain[registry.Agent], error) {
 	a, err := s.Registry.FindAgent(ctx, call.Caller, in.Agent)
 	return &plain[registry.Agent]{a}, err
 }

@@ -43,7 +43,7 @@ type Anchor struct {
 	Updated      time.Time           `json:"updated"`
 }
 
-func (s *server) listAnchors(ctx context.Context, _ registry.Call, in *pageIn) (*plain[page[Anchor]], error) {
+func (s *server) listAnchors(ctx context.Context, _ registry.Call, in *PageParams) (*plain[page[Anchor]], error) {
 	id := func(a Anchor) string { return strconv.FormatInt(a.ID, 10) }
 	return listed(*in, "anchors", id, func(p registry.Page) ([]Anchor, error) {
 		before := int64(0)

@@ -33,17 +33,18 @@ func (s *server) listEvents(ctx context.Context, call registry.Call, in *struct 
 	Agent string `query:"agent" doc:"Id or DID"`
 	Type  string `query:"type" doc:"Such as decision or agent.approved"`
 	Order string `query:"order" enum:"oldest,newest" default:"oldest"`
-	pageIn
+	PageParams
 }) (*plain[page[registry.Event]], error) {
 	f := registry.EventFilter{Type: in.Type, Newest: in.Order == "newest"}
 	index := func(e registry.Event) string { return strconv.FormatUint(e.Index, 10) }
-	return listed(in.pageIn, "events."+in.Order, index, func(p registry.Page) ([]registry.Event, error) {
+	return listed(in.PageParams, "events."+in.Order, index, func(p registry.Page) ([]registry.Event, error) {
 		f.Page = p
 		return s.Registry.ListEvents(ctx, call.Caller, in.Org, in.Agent, f)
 	})
 }
 
-type eventPath struct {
+// EventPath names an event.
+type EventPath struct {
 	CID string `path:"cid"`
 }
 
@@ -55,7 +56,7 @@ type EventAnswer struct {
 	Explanation []policy.Reason    `json:"explanation,omitempty"`
 }
 
-func (s *server) getEvent(ctx context.Context, call registry.Call, in *eventPath) (*plain[EventAnswer], error) {
+func (s *server) getEvent(ctx context.Context, call registry.Call, in *EventPath) (*plain[EventAnswer], error) {
 	a, err := s.event(ctx, call.Caller, in.CID)
 	return &plain[EventAnswer]{a}, err
 }
@@ -89,7 +90,7 @@ type receiptOut struct {
 }
 
 func (s *server) getReceipt(ctx context.Context, call registry.Call, in *struct {
-	eventPath
+	EventPath
 	Disclose string `query:"disclose" enum:"none,all" default:"none" doc:"all adds the values that the artifact commits to"`
 }) (*receiptOut, error) {
 	name, file, err := s.receipt(ctx, call.Caller, in.CID, in.Disclose == "all")

@@ -39,7 +39,7 @@ type GrantAnswer struct {
 	Event *registry.EventRef `json:"event,omitempty" doc:"Absent where nothing changed"`
 }
 
-func (s *server) issueGrant(ctx context.Context, call registry.Call, in *struct{ Body NewGrant }) (*answer[GrantAnswer], error) {
+func (s *server) issueGrant(ctx context.Context, call registry.Call, in *struct{ Body NewGrant }) (*created[GrantAnswer], error) {
 	b := in.Body
 	out, err := s.Registry.IssueGrant(ctx, call, registry.NewGrant{
 		Agent: b.Agent, Capabilities: b.Capabilities, Audience: b.Audience, Domain: b.Domain, Workflow: b.Workflow,
@@ -48,7 +48,7 @@ func (s *server) issueGrant(ctx context.Context, call registry.Call, in *struct{
 	if err != nil {
 		return nil, err
 	}
-	return answered(out, "/v1/grants/"+out.Value.ID, GrantAnswer{out.Value, eventOf(out)}), nil
+	return create(out, "/v1/grants/"+out.Value.ID, GrantAnswer{out.Value, eventOf(out)}), nil
 }
 
 func orZero(t *time.Time) time.Time {
@@ -59,32 +59,43 @@ func orZero(t *time.Time) time.Time {
 }
 
 func (s *server) listGrants(ctx context.Context, call registry.Call, in *struct {
-	orgFilter
+	OrgFilter
 	Agent  string               `query:"agent" doc:"Id or DID"`
 	Status registry.GrantStatus `query:"status" enum:"active,revoked"`
-	pageIn
+	PageParams
 }) (*plain[page[registry.Grant]], error) {
-	return listed(in.pageIn, "grants", func(g registry.Grant) string { return g.ID }, func(p registry.Page) ([]registry.Grant, error) {
-		return s.Registry.ListGrants(ctx, call.Caller, in.Org, in.Agent, in.Status, p)
+	org, agent := in.Org, in.Agent
+	if agent != "" { // a foreign agent answers as an unknown one does, not with an empty list
+		a, err := s.Registry.FindAgent(ctx, call.Caller, agent)
+		if err != nil {
+			return nil, err
+		}
+		if agent = a.ID; org == "" {
+			org = a.Org
+		}
+	}
+	return listed(in.PageParams, "grants", func(g registry.Grant) string { return g.ID }, func(p registry.Page) ([]registry.Grant, error) {
+		return s.Registry.ListGrants(ctx, call.Caller, org, agent, in.Status, p)
 	})
 }
 
-type grantPath struct {
+// GrantPath names a grant.
+type GrantPath struct {
 	ID string `path:"id"`
 }
 
-func (s *server) getGrant(ctx context.Context, call registry.Call, in *grantPath) (*plain[registry.Grant], error) {
+func (s *server) getGrant(ctx context.Context, call registry.Call, in *GrantPath) (*plain[registry.Grant], error) {
 	g, err := s.Registry.FindGrant(ctx, call.Caller, in.ID)
 	return &plain[registry.Grant]{g}, err
 }
 
 func (s *server) revokeGrant(ctx context.Context, call registry.Call, in *struct {
-	grantPath
+	GrantPath
 	Body *ReasonBody
-}) (*answer[GrantAnswer], error) {
+}) (*changed[GrantAnswer], error) {
 	out, err := s.Registry.RevokeGrant(ctx, call, in.ID, in.Body.text())
 	if err != nil {
 		return nil, err
 	}
-	return answered(out, "", GrantAnswer{out.Value, eventOf(out)}), nil
+	return change(out, GrantAnswer{out.Value, eventOf(out)}), nil
 }

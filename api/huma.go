@@ -19,18 +19,17 @@ import (
 	"github.com/writ-registry/writ/registry"
 )
 
-// huma's error model and array rule are variables of its package: this is the
+// huma's error model and its rules on null and case are variables of its package: this is the
 // only package that uses it, so they are set here, once.
 func init() {
-	huma.DefaultArrayNullable = false
+	huma.DefaultArrayNullable, huma.ValidateStrictCasing = false, true
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
 		return shapeError(nil, status, msg, errs)
 	}
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
-		p := shapeError(requestOf(ctx.Context()).body, status, msg, errs)
-		u := ctx.URL()
-		p.Instance = u.EscapedPath()
-		requestOf(ctx.Context()).code = p.Code
+		r := requestOf(ctx.Context())
+		p := shapeError(r.body, status, msg, errs)
+		p.Instance = r.path
 		return p
 	}
 }
@@ -38,6 +37,7 @@ func init() {
 // newHuma makes the API that describes itself, on a router group that has
 // authenticated the caller and read the body.
 func newHuma(e *gin.Engine, v1 *gin.RouterGroup) huma.API {
+	format := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: decodeJSON}
 	return humagin.NewWithGroup(e, v1, huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
@@ -53,7 +53,8 @@ func newHuma(e *gin.Engine, v1 *gin.RouterGroup) huma.API {
 				},
 			},
 		},
-		Formats:                      map[string]huma.Format{"application/json": {Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: decodeJSON}},
+		// "json" is what huma looks for behind the + of application/problem+json.
+		Formats:                      map[string]huma.Format{"application/json": format, "json": format},
 		DefaultFormat:                "application/json",
 		RejectUnknownQueryParameters: true,
 	})
@@ -76,12 +77,9 @@ func route[I, O any](s *server, op huma.Operation, use func(context.Context, reg
 		op.Parameters = append(op.Parameters, idempotencyKey)
 	}
 	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
-		r := requestOf(ctx)
-		out, err := use(ctx, r.call(), in)
+		out, err := use(ctx, requestOf(ctx).call(), in)
 		if err != nil {
-			p := problem.From(ctx, s.logger(ctx), err)
-			r.code = p.Code
-			return nil, p
+			return nil, s.entitled(ctx, err)
 		}
 		return out, nil
 	})
@@ -95,19 +93,30 @@ var idempotencyKey = &huma.Param{
 
 func ptr[T any](v T) *T { return &v }
 
-// answer is the output of an operation that may change something.
-type answer[B any] struct {
+// changed is the output of an operation that may change something.
+type changed[B any] struct {
+	Replayed string `header:"Idempotency-Replayed" doc:"true where the Idempotency-Key was seen before"`
+	Body     B
+}
+
+// created is the output of an operation that makes something with an address.
+type created[B any] struct {
 	Location string `header:"Location" doc:"Where the new thing is"`
 	Replayed string `header:"Idempotency-Replayed" doc:"true where the Idempotency-Key was seen before"`
 	Body     B
 }
 
-func answered[T, B any](out registry.Outcome[T], location string, body B) *answer[B] {
-	a := &answer[B]{Location: location, Body: body}
+func change[T, B any](out registry.Outcome[T], body B) *changed[B] {
+	a := &changed[B]{Body: body}
 	if out.Replayed {
 		a.Replayed = "true"
 	}
 	return a
+}
+
+func create[T, B any](out registry.Outcome[T], location string, body B) *created[B] {
+	c := change(out, body)
+	return &created[B]{location, c.Replayed, c.Body}
 }
 
 // eventOf is the promise of an outcome; nil where nothing changed.

@@ -42,17 +42,17 @@ func (s *server) listKills(ctx context.Context, call registry.Call, _ *struct{})
 	return &plain[page[registry.Kill]]{page[registry.Kill]{Items: append([]registry.Kill{}, list...)}}, err
 }
 
-func (s *server) setKill(ctx context.Context, call registry.Call, in *struct{ Body NewKill }) (*answer[KillAnswer], error) {
+func (s *server) setKill(ctx context.Context, call registry.Call, in *struct{ Body NewKill }) (*changed[KillAnswer], error) {
 	return killed(s.Registry.SetKill(ctx, call, registry.Scope(in.Body.Scope), in.Body.Reason))
 }
 
-func (s *server) releaseKill(ctx context.Context, call registry.Call, in *struct{ Body NewKill }) (*answer[KillAnswer], error) {
+func (s *server) releaseKill(ctx context.Context, call registry.Call, in *struct{ Body NewKill }) (*changed[KillAnswer], error) {
 	return killed(s.Registry.ReleaseKill(ctx, call, registry.Scope(in.Body.Scope), in.Body.Reason))
 }
 
-func killed(out registry.Outcome[registry.Kill], err error) (*answer[KillAnswer], error) {
+func killed(out registry.Outcome[registry.Kill], err error) (*changed[KillAnswer], error) {
 	if err != nil {
 		return nil, err
 	}
-	return answered(out, "", KillAnswer{out.Value, eventOf(out)}), nil
+	return change(out, KillAnswer{out.Value, eventOf(out)}), nil
 }

@@ -54,25 +54,26 @@ type OrgAnswer struct {
 	Event *registry.EventRef `json:"event,omitempty"`
 }
 
-func (s *server) createOrg(ctx context.Context, call registry.Call, in *struct{ Body NewOrg }) (*answer[OrgAnswer], error) {
+func (s *server) createOrg(ctx context.Context, call registry.Call, in *struct{ Body NewOrg }) (*created[OrgAnswer], error) {
 	out, err := s.Registry.CreateOrg(ctx, call, registry.NewOrg(in.Body))
 	if err != nil {
 		return nil, err
 	}
-	return answered(out, "/v1/orgs/"+out.Value.ID, OrgAnswer{out.Value, eventOf(out)}), nil
+	return create(out, "/v1/orgs/"+out.Value.ID, OrgAnswer{out.Value, eventOf(out)}), nil
 }
 
-func (s *server) listOrgs(ctx context.Context, call registry.Call, in *pageIn) (*plain[page[registry.Org]], error) {
+func (s *server) listOrgs(ctx context.Context, call registry.Call, in *PageParams) (*plain[page[registry.Org]], error) {
 	return listed(*in, "orgs", func(o registry.Org) string { return o.ID }, func(p registry.Page) ([]registry.Org, error) {
 		return s.Registry.ListOrgs(ctx, call.Caller, p)
 	})
 }
 
-type orgPath struct {
+// OrgPath names an org.
+type OrgPath struct {
 	Org string `path:"org" doc:"Id or name"`
 }
 
-func (s *server) getOrg(ctx context.Context, call registry.Call, in *orgPath) (*plain[registry.Org], error) {
+func (s *server) getOrg(ctx context.Context, call registry.Call, in *OrgPath) (*plain[registry.Org], error) {
 	org, err := s.Registry.FindOrg(ctx, call.Caller, in.Org)
 	return &plain[registry.Org]{org}, err
 }
@@ -102,9 +103,9 @@ type CatalogueAnswer struct {
 }
 
 func (s *server) putCatalogue(ctx context.Context, call registry.Call, in *struct {
-	orgPath
+	OrgPath
 	Body NewCatalogue
-}) (*answer[CatalogueAnswer], error) {
+}) (*changed[CatalogueAnswer], error) {
 	actions := make([]registry.CatalogueAction, len(in.Body.Actions))
 	for i, a := range in.Body.Actions {
 		actions[i] = registry.CatalogueAction(a)
@@ -113,10 +114,10 @@ func (s *server) putCatalogue(ctx context.Context, call registry.Call, in *struc
 	if err != nil {
 		return nil, err
 	}
-	return answered(out, "", CatalogueAnswer{out.Value, eventOf(out)}), nil
+	return change(out, CatalogueAnswer{out.Value, eventOf(out)}), nil
 }
 
-func (s *server) getCatalogue(ctx context.Context, call registry.Call, in *orgPath) (*plain[CatalogueAnswer], error) {
+func (s *server) getCatalogue(ctx context.Context, call registry.Call, in *OrgPath) (*plain[CatalogueAnswer], error) {
 	cat, err := s.Registry.CatalogueOf(ctx, call.Caller, in.Org)
 	return &plain[CatalogueAnswer]{CatalogueAnswer{Catalogue: cat}}, err
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/writ-registry/writ/registry"
 )
 
-// pageIn are the parameters of every list.
-type pageIn struct {
+// PageParams are the parameters of every list.
+type PageParams struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Items on a page"`
 	Cursor string `query:"cursor" doc:"next of the page before; opaque"`
 }
@@ -23,7 +23,7 @@ type page[T any] struct {
 }
 
 // listed reads one page of the list of that name. id is what a cursor holds.
-func listed[T any](in pageIn, name string, id func(T) string, list func(registry.Page) ([]T, error)) (*plain[page[T]], error) {
+func listed[T any](in PageParams, name string, id func(T) string, list func(registry.Page) ([]T, error)) (*plain[page[T]], error) {
 	p := registry.Page{Limit: in.Limit}
 	if in.Cursor != "" {
 		var err error

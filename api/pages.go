@@ -9,7 +9,6 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/writ-registry/writ/anchor/tlog"
-	"github.com/writ-registry/writ/api/problem"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/web"
 )
@@ -48,8 +47,7 @@ func (s *server) visitor(c *gin.Context) {
 
 func (s *server) pageProblem(c *gin.Context, err error) {
 	ctx := c.Request.Context()
-	p := problem.From(ctx, s.logger(ctx), err)
-	requestOf(ctx).code = p.Code
+	p := s.entitled(ctx, err)
 	for name, values := range p.GetHeaders() {
 		c.Writer.Header()[name] = values
 	}

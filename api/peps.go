@@ -31,19 +31,19 @@ type PEPAnswer struct {
 	Event  *registry.EventRef `json:"event,omitempty"`
 }
 
-func (s *server) registerPEP(ctx context.Context, call registry.Call, in *struct{ Body NewPEP }) (*answer[PEPAnswer], error) {
+func (s *server) registerPEP(ctx context.Context, call registry.Call, in *struct{ Body NewPEP }) (*changed[PEPAnswer], error) {
 	out, err := s.Registry.RegisterPEP(ctx, call, registry.NewPEP(in.Body))
 	if err != nil {
 		return nil, err
 	}
-	return answered(out, "", PEPAnswer{out.Value, out.Secret, eventOf(out)}), nil
+	return change(out, PEPAnswer{out.Value, out.Secret, eventOf(out)}), nil
 }
 
 func (s *server) listPEPs(ctx context.Context, call registry.Call, in *struct {
-	orgFilter
-	pageIn
+	OrgFilter
+	PageParams
 }) (*plain[page[registry.PEP]], error) {
-	return listed(in.pageIn, "peps", func(p registry.PEP) string { return p.ID }, func(p registry.Page) ([]registry.PEP, error) {
+	return listed(in.PageParams, "peps", func(p registry.PEP) string { return p.ID }, func(p registry.Page) ([]registry.PEP, error) {
 		return s.Registry.ListPEPs(ctx, call.Caller, in.Org, p)
 	})
 }

@@ -30,24 +30,24 @@ type PrincipalAnswer struct {
 	Event     *registry.EventRef `json:"event,omitempty"`
 }
 
-func (s *server) createPrincipal(ctx context.Context, call registry.Call, in *struct{ Body NewPrincipal }) (*answer[PrincipalAnswer], error) {
+func (s *server) createPrincipal(ctx context.Context, call registry.Call, in *struct{ Body NewPrincipal }) (*changed[PrincipalAnswer], error) {
 	out, err := s.Registry.CreatePrincipal(ctx, call, registry.NewPrincipal(in.Body))
 	if err != nil {
 		return nil, err
 	}
-	return answered(out, "", PrincipalAnswer{out.Value, out.Secret, eventOf(out)}), nil
+	return change(out, PrincipalAnswer{out.Value, out.Secret, eventOf(out)}), nil
 }
 
-// orgFilter narrows a list to one org.
-type orgFilter struct {
+// OrgFilter narrows a list to one org.
+type OrgFilter struct {
 	Org string `query:"org" doc:"Id or name; the caller's own where absent"`
 }
 
 func (s *server) listPrincipals(ctx context.Context, call registry.Call, in *struct {
-	orgFilter
-	pageIn
+	OrgFilter
+	PageParams
 }) (*plain[page[registry.Principal]], error) {
-	return listed(in.pageIn, "principals", func(p registry.Principal) string { return p.ID }, func(p registry.Page) ([]registry.Principal, error) {
+	return listed(in.PageParams, "principals", func(p registry.Principal) string { return p.ID }, func(p registry.Page) ([]registry.Principal, error) {
 		return s.Registry.ListPrincipals(ctx, call.Caller, in.Org, p)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -23,6 +24,7 @@ import (
 // request is what is known of a request so far. One goroutine owns it.
 type request struct {
 	id     string
+	path   string // as it was sent
 	trace  string // W3C trace-id
 	caller registry.Caller
 	idem   *registry.Idempotency
@@ -42,7 +44,7 @@ func (r *request) call() registry.Call {
 
 // begin names the request and sets the headers that every answer has.
 func (s *server) begin(c *gin.Context) {
-	r := &request{id: c.GetHeader("X-Request-ID"), trace: traceID(c.GetHeader("Traceparent"))}
+	r := &request{id: c.GetHeader("X-Request-ID"), path: c.Request.URL.EscapedPath(), trace: traceID(c.GetHeader("Traceparent"))}
 	if !printable(r.id, 128) {
 		r.id = randomHex()
 	}
@@ -146,8 +148,26 @@ func (s *server) params(c *gin.Context) {
 
 // fail answers with the problem of err and ends the request.
 func (s *server) fail(c *gin.Context, err error) {
-	s.write(c, problem.From(c.Request.Context(), s.logger(c.Request.Context()), err))
+	s.write(c, s.problem(c.Request.Context(), err))
 	c.Abort()
+}
+
+// problem makes the problem of err and notes it in the request.
+func (s *server) problem(ctx context.Context, err error) *problem.Problem {
+	r := requestOf(ctx)
+	p := problem.From(ctx, s.logger(ctx), err)
+	p.Instance, r.code = r.path, p.Code
+	return p
+}
+
+// entitled is problem for those who may see some things and not others: what
+// is not theirs answers as what is not, whichever use case noticed it.
+func (s *server) entitled(ctx context.Context, err error) *problem.Problem {
+	p := s.problem(ctx, err)
+	if errors.Is(err, registry.NotFound) {
+		p.Detail = "there is no such thing, or it is not yours to see"
+	}
+	return p
 }
 
 // logger names the request in what is logged about it.
@@ -157,8 +177,8 @@ func (s *server) logger(ctx context.Context) *slog.Logger {
 }
 
 func (s *server) write(c *gin.Context, p *problem.Problem) {
-	p.Instance = c.Request.URL.EscapedPath()
-	requestOf(c.Request.Context()).code = p.Code
+	r := requestOf(c.Request.Context())
+	p.Instance, r.code = r.path, p.Code
 	for name, values := range p.GetHeaders() {
 		c.Writer.Header()[name] = values
 	}

@@ -22,23 +22,29 @@ func (s *server) routeVerify() {
 
 // VerifyRequest is an act with its token and proof, in AuthZEN's shape.
 type VerifyRequest struct {
-	Subject struct {
-		Type string `json:"type" enum:"agent"`
-		ID   string `json:"id" doc:"DID of the agent"`
-	} `json:"subject"`
-	Action struct {
-		Name       string     `json:"name"`
-		Properties *arguments `json:"properties,omitempty" doc:"The arguments"`
-	} `json:"action"`
-	Resource struct {
-		Type string `json:"type"`
-		ID   string `json:"id"`
-	} `json:"resource"`
-	Context struct {
-		Token string `json:"token" doc:"agent-cap+jwt"`
-		Proof string `json:"proof" doc:"agent-action+jwt over the act"`
-		Task  string `json:"task,omitempty"`
-	} `json:"context"`
+	Subject  VerifySubject       `json:"subject"`
+	Action   VerifyAction        `json:"action"`
+	Resource capability.Resource `json:"resource"`
+	Context  VerifyContext       `json:"context"`
+}
+
+// VerifySubject is the agent.
+type VerifySubject struct {
+	Type string `json:"type" enum:"agent"`
+	ID   string `json:"id" doc:"DID of the agent"`
+}
+
+// VerifyAction is what the agent does; its properties are the arguments.
+type VerifyAction struct {
+	Name       string     `json:"name"`
+	Properties *arguments `json:"properties,omitempty"`
+}
+
+// VerifyContext is what the agent shows for it.
+type VerifyContext struct {
+	Token string `json:"token" doc:"agent-cap+jwt"`
+	Proof string `json:"proof" doc:"agent-action+jwt over the act"`
+	Task  string `json:"task,omitempty"`
 }
 
 // arguments is a JSON object whose very text is signed.
@@ -56,7 +62,7 @@ func (s *server) verify(ctx context.Context, call registry.Call, in *struct{ Bod
 	}
 	req := policy.Request{
 		SubjectType: b.Subject.Type, Subject: b.Subject.ID, Token: b.Context.Token, Proof: b.Context.Proof,
-		Act: capability.Act{Action: b.Action.Name, Resource: capability.Resource(b.Resource), Task: b.Context.Task},
+		Act: capability.Act{Action: b.Action.Name, Resource: b.Resource, Task: b.Context.Task},
 	}
 	if b.Action.Properties != nil {
 		req.Act.Arguments = b.Action.Properties.RawMessage
