@@ -223,6 +223,9 @@ func (c *Checkpointer) CheckHead(ctx context.Context, size uint64, root [32]byte
 	if size == 0 {
 		return nil
 	}
+	// No signature may come between the comparison and the refusal.
+	c.signing.Lock()
+	defer c.signing.Unlock()
 	head, err := c.committed(ctx)
 	if err != nil {
 		return err
