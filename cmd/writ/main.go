@@ -48,7 +48,8 @@ func newRootCmd() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newServeCmd(), newDemoCmd(),
-		newAgentCmd(), newSignCmd(), newGrantCmd(), newKillCmd(), newOrgCmd(),
+		newAgentCmd(), newSignCmd(), newGrantCmd(), newKillCmd(),
+		newOrgCmd(), newPrincipalCmd(), newPEPCmd(), newCatalogueCmd(),
 		newExplainCmd(), newReceiptCmd(), newVerifyCmd(), newChainCmd())
 	return root
 }
