@@ -2,15 +2,30 @@ package api_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
+	"fmt"
+	"maps"
+	"mime"
+	"net/http"
 	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/registry"
 )
 
 var update = flag.Bool("update", false, "write the generated files anew")
 
 // TestOpenAPI keeps the committed description equal to the one that the
-// handlers generate and serve.
+// handlers generate and serve, in both notations.
 func TestOpenAPI(t *testing.T) {
 	w := open(t)
 	got := w.do("GET", "/openapi.yaml", nil).body
@@ -25,5 +40,181 @@ func TestOpenAPI(t *testing.T) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Errorf("openapi.yaml is stale: go test ./api -run OpenAPI -update")
+	}
+	var fromYAML, fromJSON any
+	if err := yaml.Unmarshal(got, &fromYAML); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(w.do("GET", "/openapi.json", nil).body, &fromJSON); err != nil {
+		t.Fatal(err)
+	}
+	normal, err := json.Marshal(fromYAML)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(normal, &fromYAML); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(fromJSON, fromYAML); diff != "" {
+		t.Errorf("openapi.json and openapi.yaml differ:\n%s", diff)
+	}
+}
+
+// fits holds an answer against the description: every request of every test
+// passes here.
+func (w *world) fits(method, path string, res *http.Response, body []byte) {
+	w.t.Helper()
+	op := w.operation(method, path)
+	if op == nil {
+		return // pages, and what there is not
+	}
+	described := op.Responses[fmt.Sprint(res.StatusCode)]
+	if described == nil {
+		described = op.Responses["default"]
+	}
+	media, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	content := described.Content[media]
+	if err != nil || content == nil || res.StatusCode < 300 && op.Responses[fmt.Sprint(res.StatusCode)] == nil {
+		w.t.Errorf("%s: %d with %q is not described", op.OperationID, res.StatusCode, media)
+		return
+	}
+	if content.Schema == nil {
+		return // not JSON
+	}
+	var v any
+	if err := json.Unmarshal(body, &v); err != nil {
+		w.t.Errorf("%s: %v\n%s", op.OperationID, err, body)
+		return
+	}
+	var result huma.ValidateResult
+	huma.Validate(w.spec.Components.Schemas, content.Schema, huma.NewPathBuffer(make([]byte, 0, 64), 0), huma.ModeReadFromServer, v, &result)
+	for _, err := range result.Errors {
+		w.t.Errorf("%s: %d does not fit its schema: %v\n%s", op.OperationID, res.StatusCode, err, body)
+	}
+}
+
+var placeholder = regexp.MustCompile(`\\\{\w+\\\}`)
+
+// operation finds what is described for a request.
+func (w *world) operation(method, path string) *huma.Operation {
+	for template, item := range w.spec.Paths {
+		segment := "[^/]+"
+		if strings.HasSuffix(template, "{path}") {
+			segment = ".+"
+		}
+		if regexp.MustCompile("^" + placeholder.ReplaceAllString(regexp.QuoteMeta(template), segment) + "$").MatchString(path) {
+			return map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put}[method]
+		}
+	}
+	return nil
+}
+
+// TestEveryOperation calls each described operation so that it succeeds, and
+// so that it fails where it can; fits looks at the answers. An operation
+// without a row here fails the test.
+func TestEveryOperation(t *testing.T) {
+	w := open(t)
+	w.Catalogue(t, registry.CatalogueAction{Action: "read:invoices", Reversibility: registry.Reversible, Material: true})
+	a := w.NewAgent(t, "a")
+	g := a.Grant(t, "read:invoices")
+	w.checkpoint()
+	fresh, err := jose.GenerateEd25519()
+	if err != nil {
+		t.Fatal(err)
+	}
+	requested := w.must("POST", "/v1/agents", map[string]any{
+		"name": "b", "jwk": fresh.Public().JWK(), "possession": w.Possession(t, fresh, registry.HouseOrg, "b"), "org": registry.HouseOrg,
+	})["agent"].(map[string]any)["id"].(string)
+	other, err := jose.GenerateP256()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cid := w.must("GET", "/v1/events?type=grant.issued", nil)["items"].([]any)[0].(map[string]any)["cid"].(string)
+	scope := map[string]any{"scope": map[string]any{"kind": "grant", "id": g.ID}, "reason": "drill"}
+	ask := func() any { return authzen(a.Ask(t, g, "read", "invoices", "7", `{"a":1.5}`)) }
+
+	type call struct {
+		path string
+		body any
+	}
+	none := call{}
+	rows := []struct {
+		id       string
+		good     call
+		bad      call // none: it cannot fail by the request
+		noAccess bool // public
+	}{
+		{id: "whoami", good: call{"/v1/whoami", nil}, bad: call{"/v1/whoami?x=1", nil}},
+		{id: "create-org", good: call{"/v1/orgs", `{"name":"acme"}`}, bad: call{"/v1/orgs", `{"name":"acme"}`}},
+		{id: "list-orgs", good: call{"/v1/orgs", nil}, bad: call{"/v1/orgs?limit=0", nil}},
+		{id: "get-org", good: call{"/v1/orgs/acme", nil}, bad: call{"/v1/orgs/nobody", nil}},
+		{id: "put-catalogue", good: call{"/v1/orgs/acme/catalogue", `{"actions":[{"action":"a:b","reversibility":"compensable","compensated_by":"c:d","compensate_in":60}]}`}, bad: call{"/v1/orgs/acme/catalogue", `{}`}},
+		{id: "get-catalogue", good: call{"/v1/orgs/acme/catalogue", nil}, bad: call{"/v1/orgs/nobody/catalogue", nil}},
+		{id: "create-principal", good: call{"/v1/principals", `{"roles":["auditor"],"display_name":"Ada"}`}, bad: call{"/v1/principals", `{"roles":["king"]}`}},
+		{id: "list-principals", good: call{"/v1/principals", nil}, bad: call{"/v1/principals?org=nobody", nil}},
+		{id: "register-pep", good: call{"/v1/peps", `{"name":"gate","resources":["https://erp.example"],"context_keys":["domain"]}`}, bad: call{"/v1/peps", `{"name":"gate","resources":[]}`}},
+		{id: "list-peps", good: call{"/v1/peps", nil}, bad: call{"/v1/peps?cursor=x", nil}},
+		{id: "request-agent", good: call{"/v1/agents", map[string]any{"name": "c", "jwk": other.Public().JWK(), "possession": w.Possession(t, other, registry.HouseOrg, "c")}}, bad: call{"/v1/agents", `{"name":"c"}`}},
+		{id: "list-agents", good: call{"/v1/agents?status=active", nil}, bad: call{"/v1/agents?status=x", nil}},
+		{id: "get-agent", good: call{"/v1/agents/" + a.ID, nil}, bad: call{"/v1/agents/x", nil}},
+		{id: "approve-agent", good: call{"/v1/agents/" + requested + "/approve", nil}, bad: call{"/v1/agents/" + requested + "/approve", `{"x":1}`}},
+		{id: "suspend-agent", good: call{"/v1/agents/" + requested + "/suspend", `{"reason":"drill"}`}, bad: call{"/v1/agents/" + requested + "/suspend", `{"reason":"A drill"}`}},
+		{id: "resume-agent", good: call{"/v1/agents/" + requested + "/resume", nil}, bad: call{"/v1/agents/x/resume", nil}},
+		{id: "revoke-agent", good: call{"/v1/agents/" + requested + "/revoke", nil}, bad: call{"/v1/agents/x/revoke", nil}},
+		{id: "issue-grant", good: call{"/v1/grants", map[string]any{"agent": a.ID, "capabilities": "read:invoices", "authority_level": 1, "expires": w.Clock.Now().AddDate(0, 0, 2)}}, bad: call{"/v1/grants", map[string]any{"agent": a.ID, "capabilities": "read"}}},
+		{id: "list-grants", good: call{"/v1/grants?agent=" + a.ID + "&status=active", nil}, bad: call{"/v1/grants?status=x", nil}},
+		{id: "get-grant", good: call{"/v1/grants/" + g.ID, nil}, bad: call{"/v1/grants/x", nil}},
+		{id: "list-kills", good: call{"/v1/kill", nil}, bad: call{"/v1/kill?x=1", nil}},
+		{id: "set-kill", good: call{"/v1/kill", scope}, bad: call{"/v1/kill", `{"scope":{"kind":"global","id":"x"}}`}},
+		{id: "release-kill", good: call{"/v1/kill/release", scope}, bad: call{"/v1/kill/release", scope}},
+		{id: "list-events", good: call{"/v1/events?order=newest&limit=3", nil}, bad: call{"/v1/events?order=x", nil}},
+		{id: "get-event", good: call{"/v1/events/" + cid, nil}, bad: call{"/v1/events/x", nil}},
+		{id: "get-receipt", good: call{"/v1/events/" + cid + "/receipt", nil}, bad: call{"/v1/events/" + cid + "/receipt?disclose=some", nil}},
+		{id: "list-anchors", good: call{"/v1/anchors", nil}, bad: call{"/v1/anchors?limit=x", nil}},
+		{id: "verify", good: call{"/v1/verify", ask()}, bad: call{"/v1/verify", `{}`}},
+		{id: "revoke-grant", good: call{"/v1/grants/" + g.ID + "/revoke", nil}, bad: call{"/v1/grants/x/revoke", nil}},
+		{id: "evaluate", good: call{"/access/v1/evaluation", ask()}, bad: call{"/access/v1/evaluation", `{}`}, noAccess: true},
+		{id: "authzen-configuration", good: call{"/.well-known/authzen-configuration", nil}, noAccess: true},
+		{id: "get-log", good: call{"/v1/log", nil}, noAccess: true},
+		{id: "get-checkpoint", good: call{"/log/checkpoint", nil}, noAccess: true},
+		{id: "get-tile", good: call{"/log/tile/entries/000.p/1", nil}, bad: call{"/log/tile/0/999", nil}, noAccess: true},
+		{id: "get-registry-did", good: call{"/.well-known/did.json", nil}, noAccess: true},
+		{id: "get-agent-did", good: call{"/agents/" + a.ID + "/did.json", nil}, bad: call{"/agents/x/did.json", nil}, noAccess: true},
+		{id: "get-agent-did-log", good: call{"/agents/" + a.ID + "/did.jsonl", nil}, bad: call{"/agents/x/did.jsonl", nil}, noAccess: true},
+		{id: "healthz", good: call{"/healthz", nil}, noAccess: true},
+		{id: "readyz", good: call{"/readyz", nil}, noAccess: true},
+		{id: "metrics", good: call{"/metrics", nil}, noAccess: true},
+	}
+	described := map[string]string{}
+	for path, item := range w.spec.Paths {
+		for method, op := range map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put} {
+			if op != nil {
+				described[op.OperationID] = method + " " + path
+			}
+		}
+	}
+	var called []string
+	for _, row := range rows {
+		called = append(called, row.id)
+		method, _, _ := strings.Cut(described[row.id], " ")
+		who := []request{as(w.Secret)}
+		if row.noAccess {
+			who = nil
+		} else if r := w.do(method, row.good.path, row.good.body); r.StatusCode != 401 {
+			t.Errorf("%s without a credential: %d %s", row.id, r.StatusCode, r.body)
+		}
+		if r := w.do(method, row.good.path, row.good.body, who...); r.StatusCode/100 != 2 || w.operation(method, r.Request.URL.EscapedPath()).OperationID != row.id {
+			t.Errorf("%s: %d %s", row.id, r.StatusCode, r.body)
+		}
+		if row.bad == none {
+			continue
+		}
+		if r := w.do(method, row.bad.path, row.bad.body, who...); r.StatusCode < 400 || r.StatusCode >= 500 {
+			t.Errorf("%s, wrongly: %d %s", row.id, r.StatusCode, r.body)
+		}
+	}
+	slices.Sort(called)
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(described)), called); diff != "" {
+		t.Errorf("operations (-described +called):\n%s", diff)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/writ-registry/writ/anchor"
@@ -31,6 +32,7 @@ type world struct {
 	url  string
 	logs *lines
 	sign *anchor.Checkpointer
+	spec *huma.OpenAPI
 }
 
 // lines is a log that a test reads.
@@ -82,13 +84,13 @@ func open(t testing.TB, change ...func(*api.Config)) *world {
 	for _, f := range change {
 		f(&cfg)
 	}
-	handler, err := api.New(cfg)
+	handler, described, err := api.Described(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
-	w.url = srv.URL
+	w.url, w.spec = srv.URL, described
 	return w
 }
 
@@ -162,6 +164,7 @@ func (w *world) do(method, path string, body any, change ...request) reply {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.fits(method, req.URL.EscapedPath(), res, out)
 	return reply{res, out}
 }
 
