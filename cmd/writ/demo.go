@@ -91,6 +91,7 @@ type demoDecision struct {
 type demoReceipts struct {
 	Verified         int `json:"verified"` // offline
 	OnChain          int `json:"on_chain"`
+	AgentSigned      int `json:"agent_signed"` // decisions with the agent's own signature
 	TamperedRejected int `json:"tampered_rejected"`
 }
 
@@ -126,7 +127,7 @@ type demo struct {
 	rpc        string
 	tryRewrite func(context.Context) error // nil: the log's head key is out of reach
 	events     []client.Event
-	newest     []byte // receipt of the newest event, once it is anchored
+	contract   *demoContract // once the events are anchored
 	result     demoResult
 }
 
@@ -164,7 +165,12 @@ func (d *demo) play(ctx context.Context, o demoOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stop()) }()
+	defer func() {
+		if d.contract != nil {
+			d.contract.chain.Close()
+		}
+		err = errors.Join(err, stop())
+	}()
 	for _, step := range []func(context.Context) error{
 		d.found, d.invoices, d.logistics, d.trading, d.irreversible, d.replays,
 		d.anchored, d.receipts, d.rewrites,

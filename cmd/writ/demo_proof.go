@@ -55,16 +55,16 @@ func (d *demo) anchored(ctx context.Context) (err error) {
 	if len(d.events) == 0 {
 		return errors.New("the organization has no events")
 	}
-	at, err := d.waitForAnchor(ctx, d.events[len(d.events)-1])
+	newest := d.events[len(d.events)-1]
+	d.printf("  waiting for the chain to hold entry %d ...\n\n", newest.Index)
+	at, err := d.waitForAnchor(ctx, newest)
 	if err != nil {
 		return err
 	}
-	chain, err := ethclient.DialContext(ctx, d.rpc)
-	if err != nil {
-		return fmt.Errorf("chain at %s: %w", d.rpc, err)
+	if d.contract, err = openContract(ctx, d.rpc, at); err != nil {
+		return err
 	}
-	defer chain.Close()
-	tx, err := chain.TransactionReceipt(ctx, common.HexToHash(at.Tx))
+	tx, err := d.contract.chain.TransactionReceipt(ctx, common.HexToHash(at.Tx))
 	if err != nil {
 		return fmt.Errorf("transaction %s: %w", at.Tx, err)
 	}
@@ -131,9 +131,14 @@ func (d *demo) receipts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	_, headKey, err := d.contract.head(ctx, nil)
+	if err != nil {
+		return err
+	}
 	trust := verify.Trust{
-		Logs:   []verify.TrustedLog{{Origin: log.Origin, VKey: log.VKey}},
-		Chains: []verify.TrustedChain{{ChainID: d.result.Anchor.ChainID, Contract: d.result.Anchor.Contract}},
+		Logs:     []verify.TrustedLog{{Origin: log.Origin, VKey: log.VKey}},
+		HeadKeys: []string{headKey},
+		Chains:   []verify.TrustedChain{{ChainID: d.result.Anchor.ChainID, Contract: d.result.Anchor.Contract}},
 	}
 	for _, e := range d.events {
 		receipt, err := d.client.Receipt(ctx, e.CID, true)
@@ -146,6 +151,7 @@ func (d *demo) receipts(ctx context.Context) error {
 	got := d.result.Receipts
 	d.check(got.Verified == n && got.OnChain == n && got.TamperedRejected == n, "of %d receipts %d verified offline, %d on the chain; %d tampered ones were refused", n, got.Verified, got.OnChain, got.TamperedRejected)
 	d.fields("offline", fmt.Sprintf("%d of %d verified, trusting the log key that the registry publishes", got.Verified, n),
+		"signed", fmt.Sprintf("%d acts carry the agent's own signature, so the operator cannot have made them up", got.AgentSigned),
 		"on-chain", fmt.Sprintf("%d of %d found in the contract", got.OnChain, n),
 		"tampered", fmt.Sprintf("%d of %d refused, with one value changed and the checksum made to fit", got.TamperedRejected, n))
 	return nil
@@ -160,6 +166,11 @@ func (d *demo) verifyOne(ctx context.Context, e client.Event, receipt []byte, tr
 		d.surprise("the receipt of %s is that of another event", e.CID)
 	default:
 		d.result.Receipts.Verified++
+	}
+	for _, l := range report.Layers {
+		if l.Layer == "agent signature" && l.Status == verify.Verified {
+			d.result.Receipts.AgentSigned++
+		}
 	}
 	report, err = verify.Verify(ctx, receipt, trust, &verify.RPC{URL: d.rpc})
 	switch {
@@ -225,32 +236,28 @@ func tamper(receipt []byte) ([]byte, error) {
 // rewrites sees the contract refuse every other history.
 func (d *demo) rewrites(ctx context.Context) error {
 	d.chapter("Rewriting history", "")
-	chain, err := ethclient.DialContext(ctx, d.rpc)
+	c := d.contract
+	block, err := c.chain.HeaderByNumber(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("chain at %s: %w", d.rpc, err)
+		return fmt.Errorf("newest block: %w", err)
 	}
-	defer chain.Close()
-	c, err := d.contract(ctx, chain)
-	if err != nil {
-		return err
-	}
-	before, err := c.head(ctx)
+	before, _, err := c.head(ctx, block.Number)
 	if err != nil {
 		return err
 	}
 	var root [32]byte
 	rand.Read(root[:]) // never fails
-	forged := anchor.Head{Size: before.Size + 1, Root: root}
-	signature, err := c.sign(ctx, forged)
+	longer, other := anchor.Head{Size: before.Size + 1, Root: root}, anchor.Head{Size: before.Size, Root: root}
+	signature, err := c.sign(ctx, longer)
 	if err != nil {
 		return err
 	}
-	d.rewrite("a longer history, signed by another key", "LogAnchorInvalidSignature", c.anchor(ctx, forged, [][32]byte{root}, signature))
-	d.rewrite("another root for the size that is anchored", "LogAnchorConflictingRoot", c.anchor(ctx, anchor.Head{Size: before.Size, Root: root}, nil, signature))
+	d.rewrite("a longer history, signed by another key", "LogAnchorInvalidSignature", c.anchor(ctx, block.Number, longer, [][32]byte{root}, signature))
+	d.rewrite("another root for the size that is anchored", "LogAnchorConflictingRoot", c.anchor(ctx, block.Number, other, nil, signature))
 	if d.tryRewrite != nil {
 		d.rewrite("another history, signed by the log's own key", "LogAnchorInconsistent", d.tryRewrite(ctx))
 	}
-	after, err := c.head(ctx)
+	after, _, err := c.head(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -278,29 +285,34 @@ type demoContract struct {
 	logID   [32]byte
 }
 
-func (d *demo) contract(ctx context.Context, chain *ethclient.Client) (*demoContract, error) {
-	at, err := d.waitForAnchor(ctx, d.events[len(d.events)-1])
-	if err != nil {
-		return nil, err
-	}
+func openContract(ctx context.Context, rpc string, at receiptAnchor) (*demoContract, error) {
 	id, err := hex.DecodeString(strings.TrimPrefix(at.LogID, "0x"))
 	if err != nil || len(id) != 32 {
 		return nil, fmt.Errorf("log id %q", at.LogID)
 	}
-	c := &demoContract{chain: chain, address: common.HexToAddress(at.Contract), logID: [32]byte(id)}
-	c.chainID, err = chain.ChainID(ctx)
-	return c, err
+	c := &demoContract{address: common.HexToAddress(at.Contract), logID: [32]byte(id)}
+	if c.chain, err = ethclient.DialContext(ctx, rpc); err == nil {
+		c.chainID, err = c.chain.ChainID(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("chain at %s: %w", rpc, err)
+	}
+	if c.chainID.String() != at.ChainID {
+		return nil, fmt.Errorf("%s serves chain %s, the registry anchors on %s", rpc, c.chainID, at.ChainID)
+	}
+	return c, nil
 }
 
-// head is what the contract holds.
-func (c *demoContract) head(ctx context.Context) (anchor.Head, error) {
+// head is what the contract holds at a block (nil: the newest): the head, and
+// the address of the key that signs the next one.
+func (c *demoContract) head(ctx context.Context, block *big.Int) (anchor.Head, string, error) {
 	data := loganchor.NewLogAnchor().PackHead(c.logID)
-	out, err := c.chain.CallContract(ctx, ethereum.CallMsg{To: &c.address, Data: data}, nil)
+	out, err := c.chain.CallContract(ctx, ethereum.CallMsg{To: &c.address, Data: data}, block)
 	if err != nil {
-		return anchor.Head{}, fmt.Errorf("read the contract's head: %w", err)
+		return anchor.Head{}, "", fmt.Errorf("read the contract's head: %w", err)
 	}
 	h, err := loganchor.NewLogAnchor().UnpackHead(out)
-	return anchor.Head{Size: h.Size, Root: h.Root}, err
+	return anchor.Head{Size: h.Size, Root: h.Root}, h.HeadKey.Hex(), err
 }
 
 // sign signs a head with a key that is not the log's.
@@ -314,13 +326,13 @@ func (c *demoContract) sign(ctx context.Context, head anchor.Head) ([]byte, erro
 	return key.Signer(c.chainID, c.address).SignHead(ctx, c.logID, head)
 }
 
-// anchor asks the contract to take a head. It runs on the newest state and
-// leaves no trace (eth_call); the contract's answer is that to a transaction.
-func (c *demoContract) anchor(ctx context.Context, head anchor.Head, proof [][32]byte, signature []byte) error {
+// anchor asks the contract to take a head on top of a block. It leaves no trace
+// (eth_call); the contract's answer is that to a transaction.
+func (c *demoContract) anchor(ctx context.Context, block *big.Int, head anchor.Head, proof [][32]byte, signature []byte) error {
 	data, err := loganchor.NewLogAnchor().TryPackAnchor(c.logID, head.Size, head.Root, proof, signature)
 	if err != nil {
 		return err
 	}
-	_, err = c.chain.CallContract(ctx, ethereum.CallMsg{To: &c.address, Data: data}, nil)
+	_, err = c.chain.CallContract(ctx, ethereum.CallMsg{To: &c.address, Data: data}, block)
 	return err
 }
