@@ -120,6 +120,15 @@ contract RFC9162Test is RFC9162Fixture {
         assertFalse(harness.verifyConsistency(6, root, 5, root, _none));
     }
 
+    /// @dev What would verify if equal sizes were not refused beforehand: hashing up to the same root twice.
+    function test_Consistency_EqualTrees() public view {
+        MerkleProver.Tree memory tree = MerkleProver.dense(1);
+        assertFalse(harness.verifyConsistency(4, tree.root(4), 4, tree.root(4), _none));
+        bytes32[] memory proof = new bytes32[](2);
+        (proof[0], proof[1]) = (tree.leafHash(4), tree.root(4));
+        assertFalse(harness.verifyConsistency(5, tree.root(5), 5, tree.root(5), proof));
+    }
+
     function test_Consistency_EmptyPathIsRefused() public view {
         bytes32 root = bytes32("root");
         for (uint256 first = 1; first <= 16; ++first) {
