@@ -17,7 +17,9 @@ import (
 // event, in one transaction. The authority epochs are read again inside it.
 func (p *PDP) record(ctx context.Context, call registry.Call, req Request, f *facts, d Decision, digest string) (Decision, error) {
 	if f.agent == nil {
-		return d, nil // nobody's act: counted by the caller, never logged singly
+		// Nobody's act: counted by the caller, never logged.
+		d.Qualified, d.QualifiedBy = false, nil
+		return d, nil
 	}
 	draft, err := p.draft(call, req, f, d)
 	if err != nil {
