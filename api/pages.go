@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/ipfs/go-cid"
 
+	"github.com/writ-registry/writ/anchor"
 	"github.com/writ-registry/writ/anchor/tlog"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/web"
@@ -128,6 +129,10 @@ func (s *server) overview(ctx context.Context) (web.Overview, error) {
 			Ledger: a.Ledger, ChainID: a.ChainID, Contract: a.Contract, Tx: a.Tx, State: string(a.State), Finality: string(a.Finality),
 			OperatorsOwn: a.OperatorsOwn, Size: a.Size, Block: a.Block, Time: a.Updated,
 		})
+		if view.Newest == nil && a.Finality.AtLeast(anchor.Included) {
+			newest := view.Anchors[len(view.Anchors)-1]
+			view.Newest = &newest
+		}
 	}
 	return view, err
 }

@@ -42,7 +42,6 @@ var funcs = template.FuncMap{
 	"count":  count,
 	"short":  short,
 	"indent": indent,
-	"list":   func(items ...any) []any { return items },
 }
 
 // count groups the digits of n by a thin space.
@@ -84,6 +83,7 @@ type Overview struct {
 	Page
 	Log     Log
 	Anchors []Anchor
+	Newest  *Anchor // of Anchors, the newest that a ledger has included
 	Entries []Entry // the newest, newest first
 	Stops   []registry.Kill
 	Agents  []registry.Agent
