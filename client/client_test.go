@@ -36,7 +36,7 @@ func newTest(t *testing.T, h http.HandlerFunc) (*Client, *[]time.Duration) {
 func problemAnswer(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "application/problem+json; charset=utf-8")
 	w.WriteHeader(status)
-	io.WriteString(w, body)
+	fmt.Fprint(w, body)
 }
 
 func TestNewRefusesWhatIsNoAddress(t *testing.T) {
@@ -95,7 +95,7 @@ func TestProblems(t *testing.T) {
 				}
 				w.Header().Set("Content-Type", tc.contentType)
 				w.WriteHeader(tc.status)
-				io.WriteString(w, tc.body)
+				fmt.Fprint(w, tc.body)
 			})
 			_, err := c.Whoami(t.Context())
 			var p *Problem
@@ -142,7 +142,7 @@ func TestRetriesAreOneCommand(t *testing.T) {
 		}
 		w.Header().Set("Idempotency-Replayed", "true")
 		w.WriteHeader(201)
-		io.WriteString(w, `{"org":{"id":"o","name":"acme","new_member":1},"event":{"cid":"b1","index":7,"org_seq":1,"time":"2030-01-02T03:04:05.678Z"}}`)
+		fmt.Fprint(w, `{"org":{"id":"o","name":"acme","new_member":1},"event":{"cid":"b1","index":7,"org_seq":1,"time":"2030-01-02T03:04:05.678Z"}}`)
 	})
 	got, err := c.CreateOrg(t.Context(), NewOrg{Name: "acme"})
 	if err != nil {
@@ -216,10 +216,10 @@ func cut(n int, then http.HandlerFunc) (http.HandlerFunc, *int) {
 
 func TestLostAnswers(t *testing.T) {
 	permit := func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, `{"decision":true,"context":{"verdict":"permit"}}`)
+		fmt.Fprint(w, `{"decision":true,"context":{"verdict":"permit"}}`)
 	}
 	t.Run("of a command", func(t *testing.T) {
-		h, tries := cut(1, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"agent":{"id":"a"}}`) })
+		h, tries := cut(1, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"agent":{"id":"a"}}`) })
 		c, _ := newTest(t, h)
 		if _, err := c.ApproveAgent(t.Context(), "a"); err != nil || *tries != 2 {
 			t.Errorf("%d tries, %v", *tries, err)
@@ -275,7 +275,7 @@ func TestContradictionsAreNoPermit(t *testing.T) {
 		`true`: false,
 		``:     false,
 	} {
-		c, _ := newTest(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) })
+		c, _ := newTest(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) })
 		d, _ := c.Evaluate(t.Context(), EvaluationRequest{})
 		if d.Permitted() != want {
 			t.Errorf("%s: permitted is %v, want %v", body, d.Permitted(), want)
@@ -287,7 +287,7 @@ func TestPaths(t *testing.T) {
 	var got, auth string
 	c, _ := newTest(t, func(w http.ResponseWriter, r *http.Request) {
 		got, auth = r.Method+" "+r.RequestURI, r.Header.Get("Authorization")
-		io.WriteString(w, `{"policy_decision_point":"https://writ.example/","agent":{},"items":[],"catalogue":{},"kill":{}}`)
+		fmt.Fprint(w, `{"policy_decision_point":"https://writ.example/","agent":{},"items":[],"catalogue":{},"kill":{}}`)
 	})
 	ctx := t.Context()
 	for want, call := range map[string]func() error{
@@ -326,7 +326,7 @@ func TestLists(t *testing.T) {
 		if r.URL.Query().Get("status") != "active" {
 			t.Errorf("the filter is lost: %s", r.URL)
 		}
-		io.WriteString(w, pages[r.URL.Query().Get("cursor")])
+		fmt.Fprint(w, pages[r.URL.Query().Get("cursor")])
 	})
 	ids := func(limit int) (out string) {
 		agents, err := Collect(c.Agents(t.Context(), "", "active"), limit)
@@ -349,7 +349,7 @@ func TestLists(t *testing.T) {
 
 func TestAnswersThatAreNone(t *testing.T) {
 	body := ""
-	c, _ := newTest(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) })
+	c, _ := newTest(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) })
 	for _, body = range []string{``, `[]`, `{"event":{}}`, `{"org":null}`, `{"org":1}`, `{"org":{"id":1}}`, `{"org":{}} x`} {
 		if ch, err := c.CreateOrg(t.Context(), NewOrg{}); err == nil {
 			t.Errorf("%q was taken as %+v", body, ch)
@@ -366,7 +366,7 @@ func TestArgumentsArriveAsSigned(t *testing.T) {
 		if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
 			t.Error(err)
 		}
-		io.WriteString(w, `{}`)
+		fmt.Fprint(w, `{}`)
 	})
 	args := json.RawMessage(`{"b": 1.0, "a": "<&>\u2028", "n": null, "Z": [1e3]}`)
 	want, err := capability.Act{Action: "x", Arguments: args}.Digest()

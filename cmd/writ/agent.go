@@ -165,10 +165,11 @@ func (m *agentMade) record(e *client.EventRef) {
 
 func (m *agentMade) show(s *screen) {
 	s.printf("%s\n", s.bold(m.DID))
-	s.fields("name", m.Name, "id", m.ID, "status", m.Status, "file", m.AgentFile+"  (holds the private key)")
+	pairs := []string{"name", m.Name, "id", m.ID, "status", m.Status, "file", m.AgentFile + "  (holds the private key)"}
 	if m.Grant != nil {
-		s.fields("grant", m.Grant.Capabilities, "for", strings.Join(m.Grant.Audience, ", "), "until", m.Grant.Expires.Format(time.RFC3339))
+		pairs = append(pairs, "grant", m.Grant.Capabilities, "for", strings.Join(m.Grant.Audience, ", "), "until", m.Grant.Expires.Format(time.RFC3339))
 	}
+	s.fields(pairs...)
 	if m.Note != "" {
 		s.printf("  %s\n", m.Note)
 	}
@@ -449,7 +450,6 @@ func verdictStatus(d client.Decision) error {
 func showDecision(s *screen, act string, d client.Decision) {
 	v := d.Context.Verdict
 	s.printf("%s  %s\n", s.verdict(v, v), printable(act))
-	showReasons(s, d.Context.Reasons)
 	where := "none: a permit of an act that changes nothing material leaves no evidence"
 	if e := d.Context.Event; e != nil {
 		where = fmt.Sprintf("%s  entry %d", e.CID, e.Index)
@@ -460,19 +460,20 @@ func showDecision(s *screen, act string, d client.Decision) {
 	case d.Context.Repeated:
 		where += "  (asked before: the recorded answer)"
 	}
-	s.fields("decision", d.Context.ID, "event", where)
+	s.fields(append(reasonsInWords(d.Context.Reasons), "decision", d.Context.ID, "event", where)...)
 	if v == client.StepUp {
-		s.printf("  A human must approve this act; until then it is a no.\n")
+		s.printf("  Until a human has approved this act it is a no. An act that the org's catalogue\n  does not know counts as one that cannot be undone: see writ catalogue.\n")
 	}
 }
 
-// showReasons writes each reason in words and under its code.
-func showReasons(s *screen, reasons []client.Reason) {
+// reasonsInWords pairs the code of each reason with its meaning.
+func reasonsInWords(reasons []client.Reason) (pairs []string) {
 	for _, r := range reasons {
 		text := first(r.Meaning, r.Detail, r.Code)
 		if r.Detail != "" && r.Detail != text {
-			text += " (" + r.Detail + ")"
+			text += "; " + r.Detail
 		}
-		s.fields(r.Code, text)
+		pairs = append(pairs, r.Code, text)
 	}
+	return pairs
 }

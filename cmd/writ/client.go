@@ -182,14 +182,20 @@ func (s *screen) table(header []string, rows [][]string) {
 	if s.err != nil {
 		return
 	}
-	t := tabwriter.NewWriter(s.w, 0, 0, 2, ' ', 0)
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, row := range append([][]string{header}, rows...) {
 		for i, cell := range row {
 			row[i] = printable(cell)
 		}
 		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
-	s.err = t.Flush()
+	if s.err = t.Flush(); s.err != nil {
+		return
+	}
+	for line := range strings.Lines(b.String()) {
+		s.printf("%s\n", strings.TrimRight(line, " \n")) // the last cells may be empty
+	}
 }
 
 // event writes where a change is recorded.

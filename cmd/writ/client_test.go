@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -165,7 +166,7 @@ func TestCommandsAgainstARegistry(t *testing.T) {
 	writ(t, "agent", "ask", "--agent", made.AgentFile, "create", "shipment/7", "--args", `{"weight": 501}`).want(t, 2, "argument_refused")
 	writ(t, "agent", "ask", "--agent", made.AgentFile, "create", "shipment/7", "--args", `{"weight": 500}`).want(t, 0)
 	writ(t, "grant", "issue", "--agent", made.AgentFile, "erase:customer", "--audience", "https://erp.example", "--expires", "1h").want(t, 0, "added to")
-	writ(t, "agent", "ask", "--agent", made.AgentFile, "erase", "customer/9").want(t, 3, "approval_required", "A human must approve")
+	writ(t, "agent", "ask", "--agent", made.AgentFile, "erase", "customer/9").want(t, 3, "approval_required", "Until a human has approved")
 	writ(t, "agent", "ask", "--agent", made.AgentFile, "read", "invoices").want(t, 1, "TYPE/ID")
 
 	// A signed request passes through any program, once.
@@ -303,7 +304,7 @@ func TestConnection(t *testing.T) {
 func TestLostSecret(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Idempotency-Replayed", "true")
-		io.WriteString(w, `{"pep":{"id":"p","name":"g"},"event":{"cid":"b"}}`)
+		fmt.Fprint(w, `{"pep":{"id":"p","name":"g"},"event":{"cid":"b"}}`)
 	}))
 	defer s.Close()
 	writ(t, "pep", "create", "g", "--resource", "https://x.example", "--url", s.URL, "--token", "t").want(t, 0, "got lost")
@@ -312,7 +313,7 @@ func TestLostSecret(t *testing.T) {
 // TestForeignTextIsHarmless: names cannot move the cursor or turn text around.
 func TestForeignTextIsHarmless(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, `{"items":[{"name":"a\u001b[2Jb\nc\u202ed","status":"active"}]}`)
+		fmt.Fprint(w, `{"items":[{"name":"a\u001b[2Jb\nc\u202ed","status":"active"}]}`)
 	}))
 	defer s.Close()
 	out := writ(t, "agent", "list", "--url", s.URL, "--token", "t").want(t, 0).out
@@ -350,6 +351,16 @@ func TestMoment(t *testing.T) {
 	}
 	if _, err := moment("tomorrow"); err == nil {
 		t.Error("tomorrow was read")
+	}
+}
+
+func TestShortDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		24 * time.Hour: "24h", 90 * time.Minute: "1h30m", 10 * time.Minute: "10m", 30 * time.Second: "30s", time.Hour + time.Second: "1h0m1s",
+	} {
+		if got := shortDuration(d); got != want {
+			t.Errorf("%s: got %s, want %s", d, got, want)
+		}
 	}
 }
 

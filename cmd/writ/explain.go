@@ -134,8 +134,10 @@ func (e *explanation) show(s *screen) {
 		if len(e.Reasons) == 0 {
 			s.printf("  nothing stood against it\n")
 		}
-		showReasons(s, e.Reasons)
-		s.fields("recorded because", strings.Join(e.QualifiedBy, ", "))
+		s.fields(append(reasonsInWords(e.Reasons), "recorded because", strings.Join(e.QualifiedBy, ", "))...)
+		if slices.Contains(e.QualifiedBy, "unknown_action") {
+			s.printf("  The org's catalogue does not know this action, so it counts as one that cannot be\n  undone. A policy author can add it: writ catalogue put.\n")
+		}
 	} else {
 		s.printf("\n%s\n", s.bold("What"))
 		s.values(e.Body)

@@ -320,13 +320,25 @@ func readCatalogue(name string, stdin io.Reader) ([]client.CatalogueAction, erro
 	return file.Actions, nil
 }
 
+// shortDuration leaves out what is zero: 24h, not 24h0m0s.
+func shortDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
 func showCatalogue(s *screen, cat client.Catalogue) {
 	rows := make([][]string, len(cat.Actions))
 	yes := map[bool]string{true: "yes", false: "no"}
 	for i, a := range cat.Actions {
 		undo := a.Reversibility
 		if a.CompensatedBy != "" {
-			undo += fmt.Sprintf(" by %s within %s", a.CompensatedBy, time.Duration(a.CompensateIn)*time.Second)
+			undo += fmt.Sprintf(" by %s within %s", a.CompensatedBy, shortDuration(time.Duration(a.CompensateIn)*time.Second))
 		}
 		rows[i] = []string{a.Action, undo, yes[a.Material], yes[a.Egress], strconv.Itoa(a.MinLevel), a.Domain, a.Workflow}
 	}
