@@ -172,21 +172,12 @@ func (s *server) anchorSource() anchor.AnchorSource { return anchorSource{s} }
 
 type anchorSource struct{ s *server }
 
-func (a anchorSource) NewestAnchors(ctx context.Context, _ string) ([]anchor.AnchorRecord, error) {
+func (a anchorSource) NewestAnchors(ctx context.Context, origin string) ([]anchor.AnchorRecord, error) {
 	open := a.s.anchoring.Load()
 	if open == nil {
 		return nil, nil
 	}
-	info := open.ledger.Info()
-	recs, err := a.s.db.Anchors().Newest(ctx, info)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]anchor.AnchorRecord, len(recs))
-	for i, r := range recs {
-		out[i] = anchor.NewAnchorRecord(info, r)
-	}
-	return out, nil
+	return anchor.NewAnchorSource(a.s.db.Anchors(), a.s.logOrigin, open.ledger.Info()).NewestAnchors(ctx, origin)
 }
 
 // handler is the REST API and the pages over the parts of this server.

@@ -108,20 +108,18 @@ func (a *Anchors) List(ctx context.Context, f AnchorFilter, before int64, limit 
 	return a.query(ctx, where+` ORDER BY id DESC LIMIT ?`, append(args, limit)...)
 }
 
-// Covering returns, for each ledger and contract, the included anchor of the
-// log with the least size above index: the one that a receipt for the entry at
-// index shows. Entries that no anchor covers so far have none.
-func (a *Anchors) Covering(ctx context.Context, logID [32]byte, index uint64) ([]anchor.AttemptRecord, error) {
-	if index > math.MaxInt64 {
-		return nil, nil
-	}
+// Newest returns, for each grade from submitted on, the open or settled row of
+// exactly the ledger, chain, contract and log of info with the largest size:
+// larger heads cover every entry of smaller ones.
+func (a *Anchors) Newest(ctx context.Context, info anchor.Info) ([]anchor.AttemptRecord, error) {
 	return a.query(ctx, `WHERE id IN (
 		SELECT id FROM (
-			SELECT id, row_number() OVER (PARTITION BY ledger, chain_id, contract ORDER BY size, id) AS place
+			SELECT id, row_number() OVER (PARTITION BY finality ORDER BY size DESC, id DESC) AS place
 			FROM anchors
-			WHERE log_id = ? AND size > ? AND state IN ('pending', 'settled') AND finality IN ('included', 'safe', 'finalized'))
+			WHERE ledger = ? AND chain_id = ? AND contract = ? AND log_id = ? AND state IN ('pending', 'settled')
+			  AND finality IN ('submitted', 'included', 'safe', 'finalized'))
 		WHERE place = 1)
-		ORDER BY id`, logID[:], int64(index))
+		ORDER BY id`, info.Name, info.ChainID, info.Contract, info.LogID[:])
 }
 
 func (a *Anchors) query(ctx context.Context, where string, args ...any) ([]anchor.AttemptRecord, error) {

@@ -88,31 +88,38 @@ func TestAnchorsListPages(t *testing.T) {
 	}
 }
 
-func TestAnchorsCovering(t *testing.T) {
+func TestAnchorsNewest(t *testing.T) {
 	a := openAnchors(t)
 	add(t, a, "one", 1, 3, anchor.StateSettled, anchor.Safe)
-	ten := add(t, a, "one", 1, 10, anchor.StateSettled, anchor.Safe)
-	add(t, a, "one", 1, 12, anchor.StateSettled, anchor.Finalized)
-	add(t, a, "two", 1, 4, anchor.StateFailed, anchor.Failed)
-	add(t, a, "two", 1, 5, anchor.StatePending, anchor.Submitted)
-	eleven := add(t, a, "two", 1, 11, anchor.StatePending, anchor.Included)
-	add(t, a, "two", 2, 4, anchor.StateSettled, anchor.Safe)
+	safe := add(t, a, "one", 1, 10, anchor.StateSettled, anchor.Safe)
+	finalized := add(t, a, "one", 1, 2, anchor.StateSettled, anchor.Finalized)
+	included := add(t, a, "one", 1, 12, anchor.StatePending, anchor.Included)
+	add(t, a, "one", 1, 20, anchor.StateFailed, anchor.Failed)
+	add(t, a, "one", 1, 21, anchor.StatePending, anchor.None)
+	add(t, a, "two", 1, 30, anchor.StateSettled, anchor.Safe)
+	add(t, a, "one", 2, 40, anchor.StateSettled, anchor.Safe)
 
-	for _, tc := range []struct {
-		index uint64
-		want  []int64
-	}{
-		{3, []int64{ten, eleven}}, // size 3 covers the indexes 0 to 2
-		{9, []int64{ten, eleven}},
-		{12, nil},
-		{1<<64 - 1, nil},
-	} {
-		rows, err := a.Covering(t.Context(), [32]byte{1}, tc.index)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := ids(rows); fmt.Sprint(got) != fmt.Sprint(tc.want) {
-			t.Errorf("index %d: got %v, want %v", tc.index, got, tc.want)
-		}
+	info := infoOf(t, a, safe)
+	rows, err := a.Newest(t.Context(), info)
+	if err != nil {
+		t.Fatal(err)
 	}
+	if got, want := fmt.Sprint(ids(rows)), fmt.Sprint([]int64{safe, finalized, included}); got != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	info.Contract = "another"
+	if rows, err := a.Newest(t.Context(), info); err != nil || len(rows) != 0 {
+		t.Errorf("another contract: %v, %v", ids(rows), err)
+	}
+}
+
+// infoOf is the ledger that a row was made for.
+func infoOf(t *testing.T, a *sqlstore.Anchors, id int64) anchor.Info {
+	t.Helper()
+	rows, err := a.List(t.Context(), sqlstore.AnchorFilter{}, id+1, 1)
+	if err != nil || len(rows) != 1 {
+		t.Fatalf("row %d: %v, %v", id, rows, err)
+	}
+	r := rows[0]
+	return anchor.Info{Name: r.Ledger, ChainID: r.ChainID, Contract: r.Contract, LogID: r.LogID}
 }
