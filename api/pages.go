@@ -93,20 +93,45 @@ func (s *server) pageFront(c *gin.Context) {
 func (s *server) pageOverview(c *gin.Context) {
 	ctx, caller := c.Request.Context(), requestOf(c.Request.Context()).caller
 	view, err := s.overview(ctx)
+	var stops []registry.Kill
 	if err == nil {
-		view.Stops, err = s.Registry.ListKills(ctx, caller)
+		stops, err = s.Registry.ListKills(ctx, caller)
+	}
+	var agents []registry.Agent
+	if err == nil {
+		agents, err = s.Registry.ListAgents(ctx, caller, "", "", registry.Page{Limit: registry.MaxPage})
 	}
 	if err == nil {
-		view.Agents, err = s.Registry.ListAgents(ctx, caller, "", "", registry.Page{Limit: registry.MaxPage})
-	}
-	if err == nil {
-		view.Events, err = s.Registry.ListEvents(ctx, caller, "", "", registry.EventFilter{Newest: true, Page: registry.Page{Limit: pageRows}})
+		view.Events, err = s.eventRows(ctx, caller, "", "")
 	}
 	if err != nil {
 		s.pageProblem(c, err)
 		return
 	}
+	for _, k := range stops {
+		view.Stops = append(view.Stops, web.Stop{Kind: string(k.Scope.Kind), ID: k.Scope.ID, Reason: k.Reason, Since: k.Since})
+	}
+	for _, a := range agents {
+		view.Agents = append(view.Agents, agentRow(a))
+	}
 	s.show(c, http.StatusOK, view)
+}
+
+func agentRow(a registry.Agent) web.AgentRow {
+	return web.AgentRow{ID: a.ID, Name: a.Name, Status: string(a.Status), Purpose: a.Purpose, AuthorityLevel: a.AuthorityLevel, Created: a.Created}
+}
+
+func eventRow(e registry.Event) web.EventRow {
+	return web.EventRow{Index: e.Index, Type: e.Type, Agent: e.Agent, CID: e.CID, Time: e.Time}
+}
+
+// eventRows are the newest events that the caller may see.
+func (s *server) eventRows(ctx context.Context, caller registry.Caller, org, agent string) (rows []web.EventRow, err error) {
+	events, err := s.Registry.ListEvents(ctx, caller, org, agent, registry.EventFilter{Newest: true, Page: registry.Page{Limit: pageRows}})
+	for _, e := range events {
+		rows = append(rows, eventRow(e))
+	}
+	return rows, err
 }
 
 func (s *server) page(ctx context.Context, title string) web.Page {
@@ -164,29 +189,48 @@ func (s *server) newestEntries(ctx context.Context, size uint64) (out []web.Entr
 
 func (s *server) pageAgent(c *gin.Context) {
 	ctx, caller := c.Request.Context(), requestOf(c.Request.Context()).caller
-	agent, err := s.Registry.FindAgent(ctx, caller, c.Param("id"))
-	view := web.Agent{Page: s.page(ctx, agent.Name), Agent: agent}
+	a, err := s.Registry.FindAgent(ctx, caller, c.Param("id"))
+	var grants []registry.Grant
 	if err == nil {
-		view.Grants, err = s.Registry.ListGrants(ctx, caller, agent.Org, agent.ID, "", registry.Page{Limit: registry.MaxPage})
+		grants, err = s.Registry.ListGrants(ctx, caller, a.Org, a.ID, "", registry.Page{Limit: registry.MaxPage})
 	}
+	var events []web.EventRow
 	if err == nil {
-		view.Events, err = s.Registry.ListEvents(ctx, caller, agent.Org, agent.ID, registry.EventFilter{Newest: true, Page: registry.Page{Limit: pageRows}})
+		events, err = s.eventRows(ctx, caller, a.Org, a.ID)
 	}
 	if err != nil {
 		s.pageProblem(c, err)
 		return
+	}
+	view := web.Agent{
+		Page: s.page(ctx, a.Name), AgentRow: agentRow(a), DID: a.DID, WebDID: a.WebDID, Org: a.Org, Sponsor: a.Sponsor, Role: a.Role,
+		Thumbprint: a.Thumbprint, Custodial: a.Custodial, Domains: a.Domains, Workflows: a.Workflows, Events: events,
+	}
+	for _, p := range a.Composition {
+		view.Composition = append(view.Composition, web.Component(p))
+	}
+	for _, g := range grants {
+		view.Grants = append(view.Grants, web.Grant{Capabilities: g.Capabilities, Status: string(g.Status), Audience: g.Audience, Expires: g.Expires})
 	}
 	s.show(c, http.StatusOK, view)
 }
 
 func (s *server) pageEvent(c *gin.Context) {
 	ctx, caller := c.Request.Context(), requestOf(c.Request.Context()).caller
-	ev, err := s.event(ctx, caller, c.Param("cid"))
+	a, err := s.event(ctx, caller, c.Param("cid"))
 	if err != nil {
 		s.pageProblem(c, err)
 		return
 	}
-	s.show(c, http.StatusOK, web.Event{Page: s.page(ctx, ev.Event.Type), Event: ev.Event, Disclosures: ev.Disclosures, Explanation: ev.Explanation})
+	ev := a.Event
+	view := web.Event{Page: s.page(ctx, ev.Type), EventRow: eventRow(ev), Log: ev.Log, Org: ev.Org, OrgSeq: ev.OrgSeq, Seq: ev.Seq, Artifact: ev.Artifact}
+	for _, d := range a.Disclosures {
+		view.Disclosures = append(view.Disclosures, web.Disclosure{Name: d.Name, Value: d.Value})
+	}
+	for _, r := range a.Explanation {
+		view.Reasons = append(view.Reasons, web.Reason{Code: string(r.Code), Meaning: r.Detail})
+	}
+	s.show(c, http.StatusOK, view)
 }
 
 func (s *server) pageReceipt(c *gin.Context) {

@@ -14,10 +14,6 @@ import (
 	"io"
 	"strconv"
 	"time"
-
-	"github.com/writ-registry/writ/internal/canon"
-	"github.com/writ-registry/writ/registry"
-	"github.com/writ-registry/writ/registry/policy"
 )
 
 //go:embed *.html
@@ -85,9 +81,9 @@ type Overview struct {
 	Anchors []Anchor
 	Newest  *Anchor // of Anchors, the newest that a ledger has included
 	Entries []Entry // the newest, newest first
-	Stops   []registry.Kill
-	Agents  []registry.Agent
-	Events  []registry.Event
+	Stops   []Stop
+	Agents  []AgentRow
+	Events  []EventRow
 }
 
 // Log is the state of the Merkle log.
@@ -113,21 +109,67 @@ type Entry struct {
 	CID   string
 }
 
+// Stop is a stop in force.
+type Stop struct {
+	Kind, ID, Reason string
+	Since            time.Time
+}
+
+// AgentRow is an agent in a list.
+type AgentRow struct {
+	ID, Name, Status, Purpose string
+	AuthorityLevel            int
+	Created                   time.Time
+}
+
+// EventRow is an event in a list.
+type EventRow struct {
+	Index            uint64
+	Type, Agent, CID string
+	Time             time.Time
+}
+
 // Agent is the page of one agent.
 type Agent struct {
 	Page
-	Agent  registry.Agent
-	Grants []registry.Grant
-	Events []registry.Event
+	AgentRow
+	DID, WebDID, Org, Sponsor, Role, Thumbprint string
+	Custodial                                   bool
+	Domains, Workflows                          []string
+	Composition                                 []Component
+	Grants                                      []Grant
+	Events                                      []EventRow
+}
+
+// Component is one part of an agent's composition.
+type Component struct{ Kind, Name, Digest, Source string }
+
+// Grant is a grant in a list.
+type Grant struct {
+	Capabilities, Status string
+	Audience             []string
+	Expires              time.Time
 }
 
 // Event is the page of one event.
 type Event struct {
 	Page
-	Event       registry.Event
-	Disclosures []canon.Disclosure
-	Explanation []policy.Reason
+	EventRow
+	Log, Org    string
+	OrgSeq, Seq uint64
+	Artifact    json.RawMessage
+	Disclosures []Disclosure
+	Reasons     []Reason
 }
+
+// Disclosure is a value that an event commits to.
+type Disclosure struct {
+	Name  string
+	Value json.RawMessage
+}
+
+// Reason is why a decision is what it is, in words.
+type Reason struct{ Code, Meaning string }
 
 // Problem is the page of an error.
 type Problem struct {
