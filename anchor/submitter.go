@@ -210,7 +210,7 @@ type outcome struct {
 // holds, whether that fits the log, and, when send is set and there is
 // something new, the next head.
 func (s *Submitter) cycle(ctx context.Context, send bool) (outcome, error) {
-	inFlight, err := s.follow(ctx)
+	inFlight, included, err := s.follow(ctx)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -229,10 +229,10 @@ func (s *Submitter) cycle(ctx context.Context, send bool) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	if demoted { // follow them before anything new is built on top
-		if inFlight, err = s.follow(ctx); err != nil {
-			return outcome{}, err
-		}
+	if demoted || included > onLedger.Size {
+		// The ledger has taken something back, or it answered twice from two
+		// states. Nothing is built on that: look again.
+		return outcome{waiting: true, held: send}, nil
 	}
 	if !send || newest.Size <= onLedger.Size {
 		return outcome{waiting: len(inFlight) > 0}, nil
@@ -248,24 +248,27 @@ func (s *Submitter) cycle(ctx context.Context, send bool) (outcome, error) {
 
 // follow asks the ledger about every open attempt, marks what changed and
 // sends again what the ledger does not know. It returns the attempts that wait
-// for inclusion, oldest first.
-func (s *Submitter) follow(ctx context.Context) (inFlight []AttemptRecord, err error) {
+// for inclusion, oldest first, and the largest size that it found included.
+func (s *Submitter) follow(ctx context.Context) (inFlight []AttemptRecord, included uint64, err error) {
 	open, err := s.cfg.Attempts.OpenAttempts(ctx, s.info.Name, s.info.LogID)
 	if err != nil {
-		return nil, fmt.Errorf("read open anchor attempts: %w", err)
+		return nil, 0, fmt.Errorf("read open anchor attempts: %w", err)
 	}
 	stillOpen := 0
 	for _, rec := range open {
 		state, err := s.followOne(ctx, rec)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		switch state {
 		case followWaiting:
 			inFlight = append(inFlight, rec)
 			stillOpen++
 		case followIncluded:
+			included = max(included, rec.Size)
 			stillOpen++
+		case followSettled:
+			included = max(included, rec.Size)
 		}
 	}
 	seen := make(map[int64]time.Time, len(inFlight))
@@ -278,14 +281,15 @@ func (s *Submitter) follow(ctx context.Context) (inFlight []AttemptRecord, err e
 	}
 	s.waitingSince = seen
 	s.update(func(st *SubmitterStatus) { st.Open, st.Waiting = stillOpen, len(inFlight) })
-	return inFlight, nil
+	return inFlight, included, nil
 }
 
 // followed is what follow found out about one attempt.
 type followed int
 
 const (
-	followDone     followed = iota // settled, failed or superseded
+	followDone     followed = iota // failed or superseded
+	followSettled                  // in a block, for good
 	followIncluded                 // in a block, not settled
 	followWaiting                  // not in a block
 )
@@ -305,7 +309,7 @@ func (s *Submitter) followOne(ctx context.Context, rec AttemptRecord) (followed,
 	case c.Finality == Failed:
 		return followDone, s.mark(ctx, rec, StateFailed, c)
 	case s.info.Finality.Met(c.Finality):
-		return followDone, s.mark(ctx, rec, StateSettled, c)
+		return followSettled, s.mark(ctx, rec, StateSettled, c)
 	case c.Finality.AtLeast(Included):
 		return followIncluded, s.mark(ctx, rec, StatePending, c)
 	}

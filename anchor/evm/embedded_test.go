@@ -84,13 +84,13 @@ type stack struct {
 	sub    *anchor.Submitter
 }
 
-func openStack(ctx context.Context, dir string) (*stack, error) {
+func openStack(ctx context.Context, dir string, opts evm.EmbeddedOptions) (*stack, error) {
 	n, err := evm.LoadNetwork(chainconfig.Files, "embedded")
 	if err != nil {
 		return nil, err
 	}
 	s := &stack{log: anchortest.NewLog(1)}
-	if s.chain, err = evm.OpenEmbedded(ctx, filepath.Join(dir, "chain"), evm.EmbeddedOptions{Account: wallet.Address(), Logger: quiet()}); err != nil {
+	if s.chain, err = evm.OpenEmbedded(ctx, filepath.Join(dir, "chain"), opts); err != nil {
 		return nil, err
 	}
 	if s.ledger, err = s.chain.OpenLedger(ctx, evm.Config{Network: n, Wallet: wallet}, registration()); err != nil {
@@ -131,7 +131,7 @@ func (s *stack) drain(ctx context.Context) error {
 // anchorForEver anchors heads one by one and says so, until it is killed.
 func anchorForEver(dir string) {
 	ctx := context.Background()
-	s, err := openStack(ctx, dir)
+	s, err := openStack(ctx, dir, embeddedOptions())
 	for err == nil {
 		if err = s.drain(ctx); err == nil {
 			fmt.Println("anchored", s.log.Newest().Size)
@@ -152,7 +152,7 @@ func TestEmbeddedKilled(t *testing.T) {
 	for range 3 {
 		killAfter(t, ctx, dir, 5)
 
-		s, err := openStack(ctx, dir)
+		s, err := openStack(ctx, dir, embeddedOptions())
 		if err != nil {
 			t.Fatalf("open after a kill: %v", err)
 		}
@@ -211,7 +211,7 @@ func killAfter(t *testing.T, ctx context.Context, dir string, n int) {
 // was, under the same chain id and contract.
 func TestEmbeddedReopen(t *testing.T) {
 	dir := t.TempDir()
-	s, err := openStack(t.Context(), dir)
+	s, err := openStack(t.Context(), dir, embeddedOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestEmbeddedReopen(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	if s, err = openStack(t.Context(), dir); err != nil {
+	if s, err = openStack(t.Context(), dir, embeddedOptions()); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("reopened in %s", time.Since(start))
@@ -250,20 +250,18 @@ func TestEmbeddedReopen(t *testing.T) {
 // after the first start may.
 func TestEmbeddedLosesEverything(t *testing.T) {
 	dir := t.TempDir()
-	s, err := openStack(t.Context(), dir)
+	s, err := openStack(t.Context(), dir, embeddedOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.chain.Rollback(3); err != nil { // anchor, registration, deployment
-		t.Fatal(err)
-	}
 	if err := s.chain.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = openStack(t.Context(), dir); err != nil {
+	// The anchor, the registration and the deployment.
+	if s, err = openStack(t.Context(), dir, embeddedOptions().LoseBlocks(3)); err != nil {
 		t.Fatal(err)
 	}
 	defer s.chain.Close()
@@ -388,7 +386,7 @@ func TestEmbeddedRefusesFolder(t *testing.T) {
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, err := evm.OpenEmbedded(t.Context(), tc.dir(t), evm.EmbeddedOptions{Account: wallet.Address(), Logger: quiet()})
+			_, err := evm.OpenEmbedded(t.Context(), tc.dir(t), embeddedOptions())
 			wantError(t, err, tc.want)
 		})
 	}
@@ -406,10 +404,8 @@ func TestEmbeddedRefusesFolder(t *testing.T) {
 func TestEmbeddedDiskReserve(t *testing.T) {
 	dir := t.TempDir()
 	free := uint64(evm.DefaultDiskReserve)
-	opts := evm.EmbeddedOptions{
-		Account: wallet.Address(), Logger: quiet(),
-		FreeBytes: func(d string) (uint64, error) { return free, nil },
-	}
+	opts := embeddedOptions()
+	opts.FreeBytes = func(string) (uint64, error) { return free, nil }
 	c, err := evm.OpenEmbedded(t.Context(), dir, opts)
 	if err != nil {
 		t.Fatal(err)

@@ -1,9 +1,10 @@
 package evm
 
-// Rollback takes back the newest blocks, as a crash does that lost them.
-func (c *Chain) Rollback(blocks int) error {
-	bc := c.eth.BlockChain()
-	return bc.SetHead(bc.CurrentBlock().Number.Uint64() - uint64(blocks))
+// LoseBlocks returns the options with which the newest n blocks turn out to be
+// lost, as after a crash.
+func (o EmbeddedOptions) LoseBlocks(n int) EmbeddedOptions {
+	o.loseBlocks = n
+	return o
 }
 
 var (

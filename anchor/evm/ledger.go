@@ -180,6 +180,9 @@ func (l *Ledger) Signer(key *HeadKey) anchor.HeadSigner { return key.Signer(l.ch
 // a level reads as Included. A block before the log's registration holds the
 // zero Head.
 func (l *Ledger) Head(ctx context.Context, level anchor.Finality) (anchor.Head, error) {
+	if err := ctx.Err(); err != nil { // a client inside the process may answer all the same
+		return anchor.Head{}, err
+	}
 	block, err := l.blockAt(ctx, level)
 	if err != nil {
 		return anchor.Head{}, err
@@ -266,6 +269,9 @@ func (l *Ledger) headNumber(ctx context.Context, tag rpc.BlockNumber) (uint64, e
 
 // Prepare implements anchor.Ledger.
 func (l *Ledger) Prepare(ctx context.Context, head anchor.SignedHead, replaces ...anchor.Attempt) (anchor.Attempt, error) {
+	if err := ctx.Err(); err != nil {
+		return anchor.Attempt{}, err
+	}
 	old := make([]*types.Transaction, len(replaces))
 	for i, a := range replaces {
 		tx, err := decode(a)
@@ -326,6 +332,9 @@ func decode(a anchor.Attempt) (*types.Transaction, error) {
 // Broadcast implements anchor.Ledger.
 func (l *Ledger) Broadcast(ctx context.Context, attempt anchor.Attempt) error {
 	tx, err := decode(attempt)
+	if err == nil {
+		err = ctx.Err()
+	}
 	if err != nil {
 		return err
 	}
@@ -340,6 +349,9 @@ func (l *Ledger) Broadcast(ctx context.Context, attempt anchor.Attempt) error {
 // Status implements anchor.Ledger.
 func (l *Ledger) Status(ctx context.Context, attempt anchor.Attempt) (anchor.Confirmation, error) {
 	tx, err := decode(attempt)
+	if err == nil {
+		err = ctx.Err()
+	}
 	if err != nil {
 		return anchor.Confirmation{}, err
 	}
@@ -403,8 +415,8 @@ func (l *Ledger) included(ctx context.Context, tx *types.Transaction, receipt *t
 	}
 	c := anchor.Confirmation{Finality: anchor.Submitted, TxHash: tx.Hash().Hex()}
 	header, err := l.client.HeaderByNumber(ctx, receipt.BlockNumber)
-	if errors.Is(err, ethereum.NotFound) || err == nil && header.Hash() != receipt.BlockHash {
-		return c, nil // the chain moved between the two answers; the next call tells
+	if errors.Is(err, ethereum.NotFound) || err == nil && (header.Hash() != receipt.BlockHash || header.Number.Uint64() > marks.latest) {
+		return c, nil // the node is between two heads; the next call tells
 	}
 	if err != nil {
 		return c, fmt.Errorf("read block %d: %w", receipt.BlockNumber, translate(err))

@@ -59,7 +59,16 @@ func network(t testing.TB, name string) evm.Network {
 // openChain opens an embedded chain that the test closes.
 func openChain(t testing.TB, dir string) *evm.Chain {
 	t.Helper()
-	c, err := evm.OpenEmbedded(t.Context(), dir, evm.EmbeddedOptions{Account: wallet.Address(), Logger: quiet()})
+	return openChainWith(t, dir, embeddedOptions())
+}
+
+func embeddedOptions() evm.EmbeddedOptions {
+	return evm.EmbeddedOptions{Account: wallet.Address(), Logger: quiet()}
+}
+
+func openChainWith(t testing.TB, dir string, opts evm.EmbeddedOptions) *evm.Chain {
+	t.Helper()
+	c, err := evm.OpenEmbedded(t.Context(), dir, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +92,9 @@ func openLedger(t testing.TB, c *evm.Chain) *evm.Ledger {
 	return l
 }
 
+// reopened is a ledger whose process is replaced by a new one.
+type reopened struct{ anchor.Ledger }
+
 // TestEmbeddedSuite runs the ledger suite on the embedded chain. Reopening is
 // a clean stop and a new start of the whole node.
 func TestEmbeddedSuite(t *testing.T) {
@@ -90,20 +102,21 @@ func TestEmbeddedSuite(t *testing.T) {
 		dir := t.TempDir()
 		c := openChain(t, dir)
 		l := openLedger(t, c)
+		current := &reopened{l}
+		reopen := func(opts evm.EmbeddedOptions) {
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			c = openChainWith(t, dir, opts)
+			current.Ledger = openLedger(t, c)
+		}
 		return anchortest.Harness{
-			Ledger: l, Signer: l.Signer(headKey),
+			Ledger: current, Signer: l.Signer(headKey),
 			Reopen: func() anchor.Ledger {
-				if err := c.Close(); err != nil {
-					t.Fatal(err)
-				}
-				c = openChain(t, dir)
-				return openLedger(t, c)
+				reopen(embeddedOptions())
+				return current
 			},
-			Rollback: func(blocks int) {
-				if err := c.Rollback(blocks); err != nil {
-					t.Fatal(err)
-				}
-			},
+			Rollback: func(blocks int) { reopen(embeddedOptions().LoseBlocks(blocks)) },
 		}
 	})
 }
