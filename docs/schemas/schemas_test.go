@@ -1,0 +1,414 @@
+// Package schemas_test generates the JSON Schema (2020-12) of every event's
+// artifact from the Go types, and test vectors for other languages, and holds
+// the committed files against both:
+//
+//	go test ./docs/schemas -update
+package schemas_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/journal"
+	"github.com/writ-registry/writ/registry/policy"
+	"github.com/writ-registry/writ/registry/registrytest"
+)
+
+var update = flag.Bool("update", false, "write the schemas and vectors anew")
+
+// about says whether events of a type are about an agent.
+type about int
+
+const (
+	noAgent about = iota
+	anAgent
+	maybe // a stop may cover an agent or not
+)
+
+// events are the types of events with their bodies.
+var events = []struct {
+	name  string
+	about about
+	body  any
+	doc   string
+}{
+	{registry.EventRegistryCreated, noAgent, registry.RegistryCreated{}, "The first event of every log: whose it is and which keys speak for it."},
+	{registry.EventOrgCreated, noAgent, registry.OrgCreated{}, "A tenant exists."},
+	{registry.EventPrincipalCreated, noAgent, registry.PrincipalCreated{}, "A human may act for the org in these roles."},
+	{registry.EventPEPRegistered, noAgent, registry.PEPRegistered{}, "An enforcement point guards these resource servers."},
+	{registry.EventCatalogueActivated, noAgent, registry.CatalogueActivated{}, "The org's actions are now those of this digest."},
+	{registry.EventAgentRequested, anAgent, registry.AgentRegistration{}, "An agent with this key asks to be registered."},
+	{registry.EventAgentApproved, anAgent, registry.AgentStatusChanged{}, "The agent may act within its grants."},
+	{registry.EventAgentSuspended, anAgent, registry.AgentStatusChanged{}, "The agent is stopped until it is resumed."},
+	{registry.EventAgentResumed, anAgent, registry.AgentStatusChanged{}, "The agent may act again."},
+	{registry.EventAgentRevoked, anAgent, registry.AgentStatusChanged{}, "The agent has ended for good."},
+	{registry.EventGrantIssued, anAgent, registry.GrantIssued{}, "The agent holds a grant."},
+	{registry.EventGrantRevoked, anAgent, registry.GrantEnded{}, "The grant has ended for good."},
+	{registry.EventKillSet, maybe, registry.KillChanged{}, "The scope is stopped."},
+	{registry.EventKillReleased, maybe, registry.KillChanged{}, "The stop is lifted."},
+	{registry.EventDecision, anAgent, registry.DecisionMade{}, "Whether an act might be done, and why."},
+}
+
+// schema is a JSON Schema; encoding/json writes its members in order of name.
+type schema map[string]any
+
+func pattern(re string) schema { return schema{"type": "string", "pattern": "^" + re + "$"} }
+
+func enum(values ...any) schema { return schema{"enum": values} }
+
+const (
+	uuid   = `[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}` // RFC 9562, version 7
+	digest = `[A-Za-z0-9_-]{43}`                                                   // base64url of 32 bytes
+	word   = `[a-z0-9][a-z0-9._-]{0,63}`
+	key    = `z[1-9A-HJ-NP-Za-km-z]{40,60}` // Multikey
+	moment = `[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z`
+	cidRE  = `bafkrei[a-z2-7]{52}` // CIDv1, raw, sha2-256, base32
+	didRE  = `did:web(vh)?:[A-Za-z0-9._:%-]+`
+)
+
+func maybeEmpty(re string) schema { return pattern("(" + re + ")?") }
+
+// members says more about a member than its Go type does. A name with a type
+// in front wins over the bare name.
+var members = map[string]schema{
+	"org": pattern(uuid), "agent": pattern(uuid), "principal": pattern(uuid), "sponsor": pattern(uuid), "operator": pattern(uuid),
+	"pep": pattern(uuid), "grant": pattern(uuid), "id": pattern(uuid),
+	"DecisionMade.pep": maybeEmpty(uuid), "DecisionMade.grant": maybeEmpty(uuid), "decision": pattern(uuid),
+	"prev": pattern(cidRE), "time": pattern(moment), "not_before": pattern(moment), "expires": pattern(moment),
+	"trace": pattern("[0-9a-f]{32}"), "nonce": pattern(digest), "log": {"type": "string", "minLength": 1},
+	"did": pattern(didRE), "web_did": pattern(`did:web:[A-Za-z0-9._:%-]+`), "did_entry_hash": pattern(`Qm[1-9A-HJ-NP-Za-km-z]{44}`),
+	"token_key": pattern(key), "update_key": pattern(key), "key_alg": enum("EdDSA", "ES256"),
+	"digest": pattern(digest), "thumbprint": pattern(digest), "possession_hash": pattern(digest), "token_hash": pattern(digest),
+	"composition": pattern(digest), "capabilities": pattern(digest), "policy_digest": pattern(digest),
+	"DecisionMade.token_hash": maybeEmpty(digest), "DecisionMade.proof_hash": maybeEmpty(digest), "DecisionMade.catalogue_digest": maybeEmpty(digest),
+	"name": pattern(word), "reason": maybeEmpty(word), "role": maybeEmpty(word), "domain": maybeEmpty(word), "workflow": maybeEmpty(word),
+	"domains[]": pattern(word), "workflows[]": pattern(word), "context_keys[]": pattern(word),
+	"authority_level": {"type": "integer", "minimum": 0, "maximum": 4},
+	"scope":           pattern("(global|(org|agent|grant):" + uuid + ")"),
+	"status":          enum("requested", "active", "suspended", "revoked"), "roles[]": enum("owner", "registrar", "policy_author", "approver", "auditor", "operator"),
+	"Actor.kind": enum("principal", "pep", "agent", "registry"), "verdict": enum("permit", "deny", "step_up"),
+	"reasons[]": pattern("[a-z_]+"), "qualified_by[]": enum("unknown_action", "material", "egress", "irreversible", "verdict"),
+	"commitments{}": pattern(digest), "action": maybeEmpty(`[^:]+:[^:]+`),
+}
+
+// of makes the closed schema of a Go type. Every member without omitempty is
+// required: an artifact has one shape.
+func of(t reflect.Type, name string) schema {
+	switch t.Kind() {
+	case reflect.String:
+		return schema{"type": "string"}
+	case reflect.Bool:
+		return schema{"type": "boolean"}
+	case reflect.Int, reflect.Int64, reflect.Uint64:
+		return schema{"type": "integer", "minimum": 0, "maximum": int64(1)<<53 - 1}
+	case reflect.Slice:
+		return schema{"type": "array", "items": member("", name+"[]", t.Elem())}
+	case reflect.Map:
+		return schema{"type": "object", "propertyNames": pattern("[a-z0-9_]+"), "additionalProperties": member("", name+"{}", t.Elem())}
+	case reflect.Struct:
+		properties, required := schema{}, []string{}
+		for i := range t.NumField() {
+			tag, opts, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+			properties[tag] = member(t.Name(), tag, t.Field(i).Type)
+			if opts != "omitempty" {
+				required = append(required, tag)
+			}
+		}
+		return schema{"type": "object", "properties": properties, "required": required, "additionalProperties": false}
+	}
+	panic("no schema for " + t.String())
+}
+
+func member(typ, name string, t reflect.Type) schema {
+	for _, n := range []string{typ + "." + name, name} {
+		if s, ok := members[n]; ok {
+			return s
+		}
+	}
+	return of(t, name)
+}
+
+// artifactSchema is the schema of an artifact: the envelope around the body.
+func artifactSchema(i int) schema {
+	e := events[i]
+	s := of(reflect.TypeFor[struct {
+		V      int            `json:"v"`
+		Type   string         `json:"type"`
+		Org    string         `json:"org"`
+		Agent  string         `json:"agent,omitempty"`
+		Log    string         `json:"log"`
+		Seq    uint64         `json:"seq,omitempty"`
+		OrgSeq uint64         `json:"org_seq"`
+		Prev   string         `json:"prev,omitempty"`
+		Time   string         `json:"time"`
+		Actor  registry.Actor `json:"actor"`
+		Trace  string         `json:"trace"`
+		Nonce  string         `json:"nonce"`
+	}](), "")
+	properties := s["properties"].(schema)
+	properties["v"], properties["type"] = schema{"const": registry.EnvelopeVersion}, schema{"const": e.name}
+	properties["body"] = of(reflect.TypeOf(e.body), "")
+	first := schema{"type": "integer", "minimum": 1, "maximum": int64(1)<<53 - 1}
+	properties["seq"], properties["org_seq"] = first, first
+	required := append(s["required"].([]string), "body")
+	switch e.about {
+	case noAgent:
+		delete(properties, "agent")
+		delete(properties, "seq")
+	case anAgent:
+		required = append(required, "agent", "seq")
+	case maybe:
+		s["dependentRequired"] = schema{"agent": []string{"seq"}, "seq": []string{"agent"}}
+	}
+	s["required"] = required
+	// prev names the org's previous event: all but the first have one.
+	s["if"] = schema{"properties": schema{"org_seq": schema{"const": 1}}}
+	s["then"] = schema{"not": schema{"required": []string{"prev"}}}
+	s["else"] = schema{"required": []string{"prev"}}
+	s["$schema"], s["$id"] = "https://json-schema.org/draft/2020-12/schema", fmt.Sprintf("urn:writ:schema:event:%s:%d", e.name, registry.EnvelopeVersion)
+	s["title"], s["description"] = fmt.Sprintf("Writ event %s, version %d", e.name, registry.EnvelopeVersion), e.doc
+	return s
+}
+
+// committed compares a generated file with the committed one, or writes it.
+func committed(t *testing.T, file string, v any) {
+	t.Helper()
+	var got bytes.Buffer
+	enc := json.NewEncoder(&got)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Bytes(), want) {
+		t.Errorf("%s is stale: go test ./docs/schemas -update", file)
+	}
+}
+
+func TestSchemas(t *testing.T) {
+	known := map[string]bool{"receipt.schema.json": true}
+	for i, e := range events {
+		file := e.name + ".schema.json"
+		known[file] = true
+		committed(t, file, artifactSchema(i))
+	}
+	files, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if strings.HasSuffix(f.Name(), ".schema.json") && !known[f.Name()] {
+			t.Errorf("%s is the schema of nothing", f.Name())
+		}
+	}
+	// The envelope above is written out; it must be the journal's.
+	want := []string{}
+	for i := range reflect.TypeFor[journal.Envelope]().NumField() {
+		name, _, _ := strings.Cut(reflect.TypeFor[journal.Envelope]().Field(i).Tag.Get("json"), ",")
+		want = append(want, name)
+	}
+	got := artifactSchema(len(events) - 1)["properties"].(schema) // a decision has every member
+	for _, name := range want {
+		if got[name] == nil {
+			t.Errorf("the schemas lack the envelope's %s", name)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("the schemas have %d members, the envelope %d", len(got), len(want))
+	}
+}
+
+// check holds a value against a committed schema; it knows the keywords that
+// the schemas use and refuses others.
+func check(s map[string]any, v any, at string) (faults []string) {
+	fault := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, at+": "+fmt.Sprintf(format, args...))
+		}
+	}
+	object, isObject := v.(map[string]any)
+	for keyword, arg := range s {
+		switch keyword {
+		case "$schema", "$id", "title", "description", "then", "else":
+		case "const":
+			fault(v == arg, "is %v, want %v", v, arg)
+		case "enum":
+			fault(slices.Contains(arg.([]any), v), "%v is none of %v", v, arg)
+		case "type":
+			_, isString := v.(string)
+			_, isBool := v.(bool)
+			_, isArray := v.([]any)
+			n, isNumber := v.(float64)
+			is := map[string]bool{"string": isString, "boolean": isBool, "array": isArray, "object": isObject, "integer": isNumber && n == float64(int64(n))}
+			fault(is[arg.(string)], "%v is no %v", v, arg)
+		case "pattern":
+			text, _ := v.(string)
+			fault(regexp.MustCompile(arg.(string)).MatchString(text), "%q does not match %v", v, arg)
+		case "minLength":
+			text, _ := v.(string)
+			fault(len(text) >= int(arg.(float64)), "too short")
+		case "minimum":
+			n, _ := v.(float64)
+			fault(n >= arg.(float64), "%v is below %v", v, arg)
+		case "maximum":
+			n, _ := v.(float64)
+			fault(n <= arg.(float64), "%v is above %v", v, arg)
+		case "items":
+			list, _ := v.([]any)
+			for i, it := range list {
+				faults = append(faults, check(arg.(map[string]any), it, fmt.Sprintf("%s/%d", at, i))...)
+			}
+		case "required":
+			for _, name := range arg.([]any) {
+				_, has := object[name.(string)]
+				fault(has, "lacks %v", name)
+			}
+		case "dependentRequired":
+			for name, others := range arg.(map[string]any) {
+				for _, other := range others.([]any) {
+					_, a := object[name]
+					_, b := object[other.(string)]
+					fault(!a || b, "has %s and lacks %v", name, other)
+				}
+			}
+		case "properties":
+			for name, sub := range arg.(map[string]any) {
+				if m, has := object[name]; has {
+					faults = append(faults, check(sub.(map[string]any), m, at+"/"+name)...)
+				}
+			}
+		case "propertyNames":
+			for name := range object {
+				faults = append(faults, check(arg.(map[string]any), name, at+"/"+name)...)
+			}
+		case "additionalProperties":
+			properties, _ := s["properties"].(map[string]any)
+			for name, m := range object {
+				if _, named := properties[name]; named {
+					continue
+				}
+				if sub, ok := arg.(map[string]any); ok {
+					faults = append(faults, check(sub, m, at+"/"+name)...)
+				} else {
+					fault(arg != false, "has %s", name)
+				}
+			}
+		case "not":
+			fault(len(check(arg.(map[string]any), v, at)) > 0, "is what it must not be")
+		case "if":
+			branch := "then"
+			if len(check(arg.(map[string]any), v, at)) > 0 {
+				branch = "else"
+			}
+			faults = append(faults, check(s[branch].(map[string]any), v, at)...)
+		default:
+			fault(false, "keyword %s is not known", keyword)
+		}
+	}
+	return faults
+}
+
+func load(t *testing.T, name string) map[string]any {
+	t.Helper()
+	raw, err := os.ReadFile(name + ".schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s map[string]any
+	if err := json.Unmarshal(raw, &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestRecordedEventsFit runs a registry through every type of event and holds
+// what it recorded against the schemas, and against schemas that are closed.
+func TestRecordedEventsFit(t *testing.T) {
+	h := registrytest.New(t)
+	ctx, call := t.Context(), h.Call()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Catalogue(t, registry.CatalogueAction{Action: "read:invoices", Reversibility: registry.Reversible, Material: true})
+	_, err := h.CreateOrg(ctx, call, registry.NewOrg{Name: "acme"})
+	must(err)
+	_, err = h.CreatePrincipal(ctx, call, registry.NewPrincipal{Org: "acme", Roles: []registry.Role{registry.RoleOwner, registry.RoleAuditor}})
+	must(err)
+	pep := h.PEP(t, "gate", []string{registrytest.Origin}, "domain")
+	p256, err := jose.GenerateP256()
+	must(err)
+	jwk, err := json.Marshal(p256.Public().JWK())
+	must(err)
+	_, err = h.RequestAgent(ctx, call, registry.NewAgent{Name: "p256", JWK: jwk, Possession: h.Possession(t, p256, registry.HouseOrg, "p256"), Org: registry.HouseOrg, Domains: []string{"finance"}, Role: "clerk"})
+	must(err)
+	a := h.NewAgent(t, "a")
+	g := a.Grant(t, "read:invoices", func(n *registry.NewGrant) { n.Domain = "finance" })
+	for _, req := range []policy.Request{a.Ask(t, g, "read", "invoices", "7", ""), a.Ask(t, g, "write", "invoices", "7", "")} {
+		_, err = h.PDP.Decide(ctx, a.Direct(), req)
+		must(err)
+	}
+	unproven := a.Ask(t, g, "read", "invoices", "7", "")
+	unproven.Proof, unproven.Token = "x", "x"
+	_, err = h.PDP.Decide(ctx, pep, unproven)
+	must(err)
+	for _, s := range []registry.Scope{{Kind: registry.ScopeGlobal}, {Kind: registry.ScopeOrg, ID: a.Org}, {Kind: registry.ScopeAgent, ID: a.ID}, {Kind: registry.ScopeGrant, ID: g.ID}} {
+		_, err = h.SetKill(ctx, call, s, "drill")
+		must(err)
+		_, err = h.ReleaseKill(ctx, call, s, "")
+		must(err)
+	}
+	_, err = h.RevokeGrant(ctx, call, g.ID, "over")
+	must(err)
+	_, err = h.SuspendAgent(ctx, call, a.ID, "drill")
+	must(err)
+	_, err = h.ResumeAgent(ctx, call, a.ID, "")
+	must(err)
+	_, err = h.RevokeAgent(ctx, call, a.ID, "key-compromise")
+	must(err)
+
+	recorded, err := h.ListEvents(ctx, h.Operator, "", "", registry.EventFilter{})
+	must(err)
+	seen := map[string]bool{}
+	for _, ev := range recorded {
+		seen[ev.Type] = true
+		s := load(t, ev.Type)
+		var v map[string]any
+		must(json.Unmarshal(ev.Artifact, &v))
+		for _, f := range check(s, v, "") {
+			t.Errorf("%s: %s\n%s", ev.Type, f, ev.Artifact)
+		}
+		v["body"].(map[string]any)["more"] = 1.0
+		if len(check(s, v, "")) == 0 {
+			t.Errorf("the schema of %s is not closed", ev.Type)
+		}
+	}
+	for _, e := range events {
+		if !seen[e.name] {
+			t.Errorf("no %s was recorded", e.name)
+		}
+	}
+	must(canon.CheckArtifact(recorded[0].Artifact))
+}
