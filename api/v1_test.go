@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/writ-registry/writ/anchor"
 	"github.com/writ-registry/writ/api"
 	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/registry"
@@ -473,6 +474,18 @@ func TestInternal(t *testing.T) {
 	if w.refused(r, 503, "unavailable", ""); r.Header.Get("Retry-After") == "" || bytes.Contains(r.body, []byte("locked")) || !strings.Contains(w.logs.String(), "locked") {
 		t.Errorf("%s %v\nlog: %s", r.body, r.Header, w.logs.String())
 	}
+}
+
+// TestPanic: a broken invariant is a 500 for one caller, and the server goes on.
+func TestPanic(t *testing.T) {
+	w := open(t, func(c *api.Config) {
+		c.Anchors = func(context.Context, int64, int) ([]anchor.AttemptRecord, error) { panic("invariant 7 is broken") }
+	})
+	r := w.do("GET", "/v1/anchors", nil, as(w.Secret))
+	if w.refused(r, 500, "internal", ""); bytes.Contains(r.body, []byte("invariant")) || strings.Count(w.logs.String(), "invariant 7") != 1 {
+		t.Errorf("%s\nlog: %s", r.body, w.logs.String())
+	}
+	w.must("GET", "/v1/whoami", nil)
 }
 
 // TestArtifactBytes: the artifact in an answer is the recorded bytes.
