@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/writ-registry/writ/anchor/tlog"
@@ -32,27 +33,60 @@ func (db *DB) Journal(ctx context.Context, origin string) (*Journal, error) {
 // Begin implements journal.Backend. SQLite has one writer: BEGIN IMMEDIATE
 // takes the only write lock there is, so LockHead has nothing left to do.
 func (j *Journal) Begin(ctx context.Context) (journal.Tx, error) {
-	t, err := j.db.write.BeginTx(ctx, nil)
-	if err != nil {
+	if err := j.db.lock(ctx); err != nil {
 		return nil, translate(err, "transaction")
 	}
-	return &writeTx{tx: tx{conn{ctx, t}}, Log: &Log{t, j.origin}, sql: t}, nil
+	err := j.db.journal.exec(`BEGIN IMMEDIATE`)
+	if err != nil {
+		// What a failed commit left open, if that is what is in the way.
+		if err = j.db.journal.exec(`ROLLBACK`); err == nil {
+			err = j.db.journal.exec(`BEGIN IMMEDIATE`)
+		}
+	}
+	if err != nil {
+		j.db.unlock()
+		return nil, translate(err, "transaction")
+	}
+	return &writeTx{tx: tx{conn{j.db.journal}}, db: j.db, origin: j.origin}, nil
 }
 
 // View implements journal.Backend: one read transaction is one snapshot.
 func (j *Journal) View(ctx context.Context, f func(registry.Tx) error) error {
-	t, err := j.db.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	s, err := j.db.views.take(ctx)
 	if err != nil {
 		return translate(err, "snapshot")
 	}
-	defer t.Rollback()
-	return f(tx{conn{ctx, t}})
+	defer j.db.views.give(s)
+	if err := s.exec(`BEGIN`); err != nil {
+		return translate(err, "snapshot")
+	}
+	defer s.exec(`ROLLBACK`) // ends the snapshot; it wrote nothing
+	return f(tx{conn{s}})
 }
 
 type writeTx struct {
 	tx
-	*Log
-	sql *sql.Tx
+	db     *DB
+	origin string
+	ended  bool
+}
+
+// HashTile implements tlog.Reader within the transaction.
+func (w *writeTx) HashTile(_ context.Context, level int, index uint64) ([]byte, error) {
+	return w.blob("tile", selectTile, w.origin, level, index)
+}
+
+// EntryBundle implements tlog.Reader within the transaction.
+func (w *writeTx) EntryBundle(_ context.Context, index uint64) ([]byte, error) {
+	return w.blob("entry bundle", selectBundle, w.origin, index)
+}
+
+func (w *writeTx) blob(what, query string, args ...any) (data []byte, err error) {
+	err = w.row(what, []any{&data}, query, args...)
+	if errors.Is(err, registry.NotFound) {
+		return nil, nil // not written: tlog names the tile it misses
+	}
+	return data, err
 }
 
 func (w *writeTx) LockHead() (h journal.Head, err error) {
@@ -144,5 +178,28 @@ func (w *writeTx) Nested(f func() error) error {
 	return err
 }
 
-func (w *writeTx) Commit() error   { return translate(w.sql.Commit(), "commit") }
-func (w *writeTx) Rollback() error { return w.sql.Rollback() }
+// Commit makes the transaction durable. After an error it may or may not be:
+// the connection is rolled back and the next reader finds out.
+func (w *writeTx) Commit() error {
+	err := w.exec("commit", `COMMIT`)
+	if err != nil {
+		return errors.Join(err, w.Rollback())
+	}
+	w.end()
+	return nil
+}
+
+// Rollback undoes the transaction; after its end it does nothing.
+func (w *writeTx) Rollback() error {
+	if w.ended {
+		return nil
+	}
+	err := w.exec("rollback", `ROLLBACK`)
+	w.end()
+	return err
+}
+
+func (w *writeTx) end() {
+	w.ended = true
+	w.db.unlock()
+}

@@ -10,14 +10,14 @@ import (
 // Log reads one Merkle log. It implements anchor/tlog.Reader on committed
 // state; the journal reads through its own transaction instead.
 type Log struct {
-	q      querier
+	q      *sql.DB
 	origin string
 }
 
-type querier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
+const (
+	selectTile   = `SELECT data FROM log_tiles WHERE log = ? AND level = ? AND idx = ?`
+	selectBundle = `SELECT data FROM log_bundles WHERE log = ? AND idx = ?`
+)
 
 // Log names a log by its origin line.
 func (db *DB) Log(origin string) *Log { return &Log{db.read, origin} }
@@ -38,12 +38,12 @@ func (l *Log) Head(ctx context.Context) (size uint64, root [32]byte, err error) 
 
 // HashTile implements tlog.Reader.
 func (l *Log) HashTile(ctx context.Context, level int, index uint64) ([]byte, error) {
-	return l.blob(ctx, `SELECT data FROM log_tiles WHERE log = ? AND level = ? AND idx = ?`, l.origin, level, index)
+	return l.blob(ctx, selectTile, l.origin, level, index)
 }
 
 // EntryBundle implements tlog.Reader.
 func (l *Log) EntryBundle(ctx context.Context, index uint64) ([]byte, error) {
-	return l.blob(ctx, `SELECT data FROM log_bundles WHERE log = ? AND idx = ?`, l.origin, index)
+	return l.blob(ctx, selectBundle, l.origin, index)
 }
 
 func (l *Log) blob(ctx context.Context, query string, args ...any) (data []byte, err error) {

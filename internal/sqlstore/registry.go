@@ -172,8 +172,7 @@ func scanEvent(scan func(...any) error) (e registry.Event, err error) {
 }
 
 func (t tx) EventByCID(cid string) (registry.Event, error) {
-	e, err := scanEvent(t.q.QueryRowContext(t.ctx, eventColumns+`WHERE cid = ?`, cid).Scan)
-	return e, translate(err, "event")
+	return scanEvent(func(dest ...any) error { return t.row("event", dest, eventColumns+`WHERE cid = ?`, cid) })
 }
 
 func (t tx) ListEvents(f registry.EventFilter) ([]registry.Event, error) {

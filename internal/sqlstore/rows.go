@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -14,13 +13,7 @@ import (
 )
 
 // conn runs statements for one transaction or snapshot.
-type conn struct {
-	ctx context.Context
-	q   interface {
-		querier
-		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	}
-}
+type conn struct{ s *session }
 
 // translate turns a driver's error into the registry's. what names the thing.
 func translate(err error, what string) error {
@@ -37,12 +30,11 @@ func translate(err error, what string) error {
 }
 
 func (c conn) exec(what, query string, args ...any) error {
-	_, err := c.q.ExecContext(c.ctx, query, args...)
-	return translate(err, what)
+	return translate(c.s.exec(query, args...), what)
 }
 
 func (c conn) row(what string, dest []any, query string, args ...any) error {
-	return translate(c.q.QueryRowContext(c.ctx, query, args...).Scan(dest...), what)
+	return translate(c.s.scan(dest, query, args...), what)
 }
 
 // doc reads one JSON document.
@@ -66,7 +58,7 @@ func docs[T any](c conn, what, query string, args ...any) ([]T, error) {
 }
 
 func list[T any](c conn, what string, read func(scan func(...any) error) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := c.q.QueryContext(c.ctx, query, args...)
+	rows, err := c.s.query(query, args...)
 	if err != nil {
 		return nil, translate(err, what)
 	}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -26,8 +27,16 @@ var migrations embed.FS
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
 	read  *sql.DB // a pool; sees committed state only
-	write *sql.DB // one connection: writers queue here
+	write *sql.DB // two connections: the journal's session, and Write's
+
+	views   *sessions     // snapshots of the journal, from read
+	journal *session      // the journal's own connection, from write
+	writer  chan struct{} // holds a token while nobody writes: SQLite has one writer
 }
+
+// views is how many snapshots are open at once; more wait. A snapshot is held
+// for microseconds.
+const views = 8
 
 // Open opens the database file at path, creating it or bringing its schema up
 // to date, and returns when it is ready. A folder of any earlier version opens.
@@ -40,7 +49,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	write.SetMaxOpenConns(1)
+	write.SetMaxOpenConns(2)
 	if err := migrate(ctx, write); err != nil {
 		write.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -50,9 +59,17 @@ func Open(ctx context.Context, path string) (*DB, error) {
 		write.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	read.SetMaxOpenConns(16)
-	read.SetMaxIdleConns(16)
-	return &DB{read: read, write: write}, nil
+	read.SetMaxOpenConns(2 * views)
+	read.SetMaxIdleConns(2 * views)
+	db := &DB{read: read, write: write, writer: make(chan struct{}, 1)}
+	db.writer <- struct{}{}
+	if db.views, err = openSessions(ctx, read, views); err == nil {
+		db.journal, err = openSession(ctx, write)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), db.Close())
+	}
+	return db, nil
 }
 
 func dsn(path, extra string) string {
@@ -81,6 +98,10 @@ func (db *DB) Reader() *sql.DB { return db.read }
 // Write runs f in one transaction of the single writer. It returns once the
 // transaction is durable, or rolls it back and returns f's error.
 func (db *DB) Write(ctx context.Context, f func(*sql.Tx) error) error {
+	if err := db.lock(ctx); err != nil {
+		return err
+	}
+	defer db.unlock()
 	tx, err := db.write.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
@@ -95,13 +116,29 @@ func (db *DB) Write(ctx context.Context, f func(*sql.Tx) error) error {
 	return nil
 }
 
+// lock waits to be the one writer of this process: queueing here costs less
+// than SQLite's own polling for its lock.
+func (db *DB) lock(ctx context.Context) error {
+	select {
+	case <-db.writer:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (db *DB) unlock() { db.writer <- struct{}{} }
+
 // Close waits for running statements and closes the database.
 func (db *DB) Close() error {
-	rerr := db.read.Close()
-	if err := db.write.Close(); err != nil {
-		return err
+	var err error
+	if db.views != nil {
+		err = db.views.close()
 	}
-	return rerr
+	if db.journal != nil {
+		err = errors.Join(err, db.journal.close())
+	}
+	return errors.Join(err, db.read.Close(), db.write.Close())
 }
 
 // Meta reads a fact about the registry itself, "" where it was never set.
