@@ -127,8 +127,8 @@ type server struct {
 // startServer brings a registry up in the order in which its parts need each
 // other, and returns when it answers requests. Start-up is recovery: whatever a
 // crash left is found and mended here, or refused with the reason.
-func startServer(ctx context.Context, cfg serveConfig, log *slog.Logger) (s *server, err error) {
-	s = &server{cfg: cfg, log: log, stopped: make(chan struct{}), metrics: api.NewMetrics()}
+func startServer(ctx context.Context, cfg serveConfig, log *slog.Logger) (_ *server, err error) {
+	s := &server{cfg: cfg, log: log, stopped: make(chan struct{}), metrics: api.NewMetrics()}
 	defer func() {
 		if err != nil {
 			s.closeAll()
@@ -153,11 +153,13 @@ func startServer(ctx context.Context, cfg serveConfig, log *slog.Logger) (s *ser
 	s.tasks, run = errgroup.WithContext(run)
 	s.tasks.Go(func() error { return s.journal.Run(run) })
 	err = s.bootstrap(ctx)
-	if err == nil {
-		err = s.checkpoints.Check(ctx)
-	}
+	// The chain speaks before anything is signed: where the second home is new
+	// as well, only it knows that this database is not the newest.
 	if err == nil {
 		err = s.openAnchoring(ctx)
+	}
+	if err == nil {
+		err = s.checkpoints.Check(ctx)
 	}
 	if err != nil {
 		listener.Close()
@@ -178,8 +180,15 @@ func (s *server) openFolder() (err error) {
 	if err := syscall.Flock(int(s.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return fmt.Errorf("data folder %s is in use by another process", s.cfg.Data)
 	}
-	s.keys, err = openKeyring(s.cfg.Data)
-	return err
+	if s.keys, err = openKeyring(s.cfg.Data); err != nil {
+		return err
+	}
+	// SQLite would create it for all to read, and its journal like it.
+	db, err := os.OpenFile(filepath.Join(s.cfg.Data, databaseFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	return db.Close()
 }
 
 // openOrigin opens the listener and settles the public origin, which is stored
@@ -444,9 +453,10 @@ func (s *server) Close() error {
 func (s *server) closeAll() {
 	if s.cancel != nil {
 		s.cancel()
-		if s.http == nil {
-			s.tasks.Wait()
+		if s.http != nil {
+			s.http.Close()
 		}
+		s.tasks.Wait()
 	}
 	if a := s.anchoring.Load(); a != nil {
 		a.ledger.Close()
