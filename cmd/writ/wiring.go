@@ -94,9 +94,13 @@ func (s *server) openLedger(ctx context.Context) error {
 		ledger.Close()
 		return fmt.Errorf("compare the log with ledger %s: %w", network.Name, err)
 	}
+	interval := s.cfg.AnchorInterval
+	if !network.Embedded { // a chain of our own goes at any pace, others say theirs
+		interval = max(interval, network.Interval)
+	}
 	s.anchoring.Store(&anchoring{ledger, anchor.NewSubmitter(anchor.SubmitterConfig{
 		Ledger: ledger, Log: s.checkpoints, Signer: ledger.Signer(head), Attempts: s.db.Anchors(),
-		Interval: max(s.cfg.AnchorInterval, network.Interval), Logger: s.log,
+		Interval: interval, Logger: s.log,
 	})})
 	return nil
 }
