@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -204,10 +205,10 @@ func TestRetriesAreBounded(t *testing.T) {
 }
 
 // cut ends the first n connections without an answer.
-func cut(n int, then http.HandlerFunc) (http.HandlerFunc, *int) {
-	tries := 0
+func cut(n int32, then http.HandlerFunc) (http.HandlerFunc, *atomic.Int32) {
+	var tries atomic.Int32
 	return func(w http.ResponseWriter, r *http.Request) {
-		if tries++; tries <= n {
+		if tries.Add(1) <= n {
 			panic(http.ErrAbortHandler)
 		}
 		then(w, r)
@@ -221,22 +222,22 @@ func TestLostAnswers(t *testing.T) {
 	t.Run("of a command", func(t *testing.T) {
 		h, tries := cut(1, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"agent":{"id":"a"}}`) })
 		c, _ := newTest(t, h)
-		if _, err := c.ApproveAgent(t.Context(), "a"); err != nil || *tries != 2 {
-			t.Errorf("%d tries, %v", *tries, err)
+		if _, err := c.ApproveAgent(t.Context(), "a"); err != nil || tries.Load() != 2 {
+			t.Errorf("%d tries, %v", tries.Load(), err)
 		}
 	})
 	t.Run("of an enforcement point's question", func(t *testing.T) {
 		h, tries := cut(1, permit)
 		c, _ := newTest(t, h)
-		if d, err := c.Evaluate(t.Context(), EvaluationRequest{}); err != nil || !d.Permitted() || *tries != 2 {
-			t.Errorf("%d tries, %v", *tries, err)
+		if d, err := c.Evaluate(t.Context(), EvaluationRequest{}); err != nil || !d.Permitted() || tries.Load() != 2 {
+			t.Errorf("%d tries, %v", tries.Load(), err)
 		}
 	})
 	t.Run("of an agent's own question", func(t *testing.T) {
 		h, tries := cut(1, permit)
 		c, _ := newTest(t, h)
-		if d, err := c.As("").Evaluate(t.Context(), EvaluationRequest{}); err == nil || d.Permitted() || *tries != 1 {
-			t.Errorf("%d tries, %v: its proof may be spent, it must be signed anew", *tries, err)
+		if d, err := c.As("").Evaluate(t.Context(), EvaluationRequest{}); err == nil || d.Permitted() || tries.Load() != 1 {
+			t.Errorf("%d tries, %v: its proof may be spent, it must be signed anew", tries.Load(), err)
 		}
 	})
 }
