@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -65,14 +66,31 @@ func (s *server) anchors(ctx context.Context, before int64, limit int) ([]Anchor
 	if err != nil {
 		return nil, err
 	}
+	ledgers, err := s.ledgers(ctx)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]Anchor, len(records))
 	for i, r := range records {
-		out[i] = s.anchorOf(r)
+		out[i] = anchorOf(r, ledgers)
 	}
 	return out, nil
 }
 
-func (s *server) anchorOf(r anchor.AttemptRecord) Anchor {
+// ledgers are those that are known now: a ledger may open after the server.
+func (s *server) ledgers(ctx context.Context) ([]anchor.Info, error) {
+	out := slices.Clone(s.Ledgers)
+	if s.Anchored == nil {
+		return out, nil
+	}
+	heads, err := s.Anchored.NewestAnchors(ctx, s.Log.Origin())
+	for _, h := range heads {
+		out = append(out, h.Ledger)
+	}
+	return out, err
+}
+
+func anchorOf(r anchor.AttemptRecord, ledgers []anchor.Info) Anchor {
 	c := r.Confirmation
 	a := Anchor{
 		ID: r.ID, Ledger: r.Ledger, ChainID: r.ChainID, Contract: r.Contract, LogID: "0x" + hex.EncodeToString(r.LogID[:]),
@@ -83,7 +101,7 @@ func (s *server) anchorOf(r anchor.AttemptRecord) Anchor {
 	if !c.Time.IsZero() {
 		a.BlockTime = &c.Time
 	}
-	for _, l := range s.Ledgers {
+	for _, l := range ledgers {
 		if l.Name == r.Ledger && l.ChainID == r.ChainID && l.Contract == r.Contract {
 			a.Kind, a.OperatorsOwn = l.Kind, l.OperatorsOwn
 		}

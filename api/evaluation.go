@@ -161,7 +161,9 @@ func simulation(body []byte) string {
 		case name == "dry_run":
 			return string(dec.StackPointer())
 		case dec.StackDepth() == 1 && name != "context":
-			dec.SkipValue()
+			if dec.SkipValue() != nil {
+				return ""
+			}
 		}
 	}
 }

@@ -201,7 +201,7 @@ func TestEvaluationShape(t *testing.T) {
 // spends nothing.
 func TestVerify(t *testing.T) {
 	w := open(t)
-	_, foreign := w.newOrg("acme")
+	foreign := w.tenant()
 	a := w.NewAgent(t, "a")
 	g := a.Grant(t, "read:invoices")
 	size, _, err := w.DB.Log("localhost:8080/log").Head(t.Context())

@@ -210,44 +210,37 @@ type place struct {
 }
 
 // walk descends into the next value of dec along path; nil where it does not
-// lead anywhere. The value is read to its end.
-func walk(dec *jsontext.Decoder, path string) (found *place) {
+// lead anywhere. It reads the value to its end, or to what was found.
+func walk(dec *jsontext.Decoder, path string) *place {
 	if path == "" {
-		start := dec.InputOffset()
-		if v, err := dec.ReadValue(); err == nil {
-			start = dec.InputOffset() - int64(len(v))
+		value, err := dec.ReadValue()
+		if err != nil {
+			return nil
 		}
-		return &place{string(dec.StackPointer()), start}
+		return &place{string(dec.StackPointer()), dec.InputOffset() - int64(len(value))}
 	}
-	switch dec.PeekKind() {
-	case '{':
-		dec.ReadToken()
-		for dec.PeekKind() == '"' {
+	open, err := dec.ReadToken()
+	if err != nil || open.Kind() != '{' && open.Kind() != '[' {
+		return nil
+	}
+	for i := 0; dec.PeekKind() != '}' && dec.PeekKind() != ']'; i++ {
+		step := "[" + strconv.Itoa(i) + "]"
+		if open.Kind() == '{' {
 			name, err := dec.ReadToken()
 			if err != nil {
+				return nil
+			}
+			step = "." + name.String()
+		}
+		rest, on := strings.CutPrefix(path, step)
+		if on && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			if found := walk(dec, rest); found != nil {
 				return found
 			}
-			rest, on := strings.CutPrefix(path, "."+name.String())
-			if on && (rest == "" || rest[0] == '.' || rest[0] == '[') && found == nil {
-				found = walk(dec, rest)
-			} else {
-				dec.SkipValue()
-			}
+		} else if dec.SkipValue() != nil {
+			return nil
 		}
-		dec.ReadToken()
-	case '[':
-		dec.ReadToken()
-		for i := 0; dec.PeekKind() != ']' && dec.PeekKind() > 0; i++ {
-			rest, on := strings.CutPrefix(path, "["+strconv.Itoa(i)+"]")
-			if on && found == nil {
-				found = walk(dec, rest)
-			} else if dec.SkipValue() != nil {
-				return found
-			}
-		}
-		dec.ReadToken()
-	default:
-		dec.SkipValue()
 	}
-	return found
+	_, _ = dec.ReadToken() // the end that was peeked at
+	return nil
 }

@@ -300,7 +300,7 @@ func TestPages(t *testing.T) {
 	denied := w.do("POST", evaluation, authzen(a.Ask(t, g, "write", "invoices", "7", `{"note":"`+"<b>"+`"}`))).json(t)
 	cid := denied["context"].(map[string]any)["event"].(map[string]any)["cid"].(string)
 	w.checkpoint()
-	_, foreign := w.newOrg("acme")
+	foreign := w.tenant()
 
 	login := func(secret string) request { return func(r *http.Request) { r.SetBasicAuth("anything", secret) } }
 	page := func(path string, status int, who ...request) string {

@@ -195,7 +195,7 @@ func send(c *gin.Context, status int, contentType string, v any) {
 	}
 	c.Header("Content-Type", contentType)
 	c.Status(status)
-	c.Writer.WriteString(buf.String())
+	_, _ = c.Writer.WriteString(buf.String()) // who has gone needs no answer
 }
 
 func (s *server) noRoute(c *gin.Context) {

@@ -41,7 +41,7 @@ type Config struct {
 	// below before (0 = from the newest). nil: nothing is anchored.
 	Anchors  func(ctx context.Context, before int64, limit int) ([]anchor.AttemptRecord, error)
 	Anchored anchor.AnchorSource // the newest anchored heads, for pages and metrics; may be nil
-	Ledgers  []anchor.Info       // those that Anchors names
+	Ledgers  []anchor.Info       // those that Anchors names, beside those that Anchored knows
 
 	// Ready is asked by /readyz; every check without error means ready.
 	Ready   func(ctx context.Context) []Check

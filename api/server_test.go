@@ -194,12 +194,11 @@ func (w *world) refused(r reply, status int, kind, field string) map[string]any 
 	return p
 }
 
-// newOrg makes an org with an owner, whose credential is returned.
-func (w *world) newOrg(name string) (id, secret string) {
+// tenant makes the org acme with an owner, whose credential it returns.
+func (w *world) tenant() string {
 	w.t.Helper()
-	org := w.must("POST", "/v1/orgs", map[string]any{"name": name})["org"].(map[string]any)
-	p := w.must("POST", "/v1/principals", map[string]any{"org": name, "roles": []string{"owner"}})
-	return org["id"].(string), p["secret"].(string)
+	w.must("POST", "/v1/orgs", `{"name":"acme"}`)
+	return w.must("POST", "/v1/principals", `{"org":"acme","roles":["owner"]}`)["secret"].(string)
 }
 
 // newPEP registers an enforcement point and returns its credential.

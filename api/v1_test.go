@@ -305,7 +305,7 @@ func TestTenancy(t *testing.T) {
 	g := a.Grant(t, "read:invoices")
 	events := w.must("GET", "/v1/events?agent="+a.ID, nil)["items"].([]any)
 	cid := events[0].(map[string]any)["cid"].(string)
-	_, foreign := w.newOrg("acme")
+	foreign := w.tenant()
 
 	unknown := registry.NewID()
 	noCID := journal.CID([]byte("nobody recorded this")).String()
@@ -408,7 +408,7 @@ func TestPaging(t *testing.T) {
 
 func TestIdempotency(t *testing.T) {
 	w := open(t)
-	_, owner := w.newOrg("acme")
+	owner := w.tenant()
 	key := header("Idempotency-Key", "a key")
 	body := `{"name":"gate","resources":["https://erp.example"]}`
 	first := w.do("POST", "/v1/peps", body, as(w.Secret), key)
