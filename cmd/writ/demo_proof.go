@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,13 +151,27 @@ func (d *demo) receipts(ctx context.Context) error {
 	n := len(d.events)
 	got := d.result.Receipts
 	d.check(got.Verified == n && got.OnChain == n && got.TamperedRejected == n, "of %d receipts %d verified offline, %d on the chain; %d tampered ones were refused", n, got.Verified, got.OnChain, got.TamperedRejected)
+	want := d.proven()
+	d.check(got.AgentSigned == want, "%d decisions carry the agent's own signature, %d should", got.AgentSigned, want)
 	d.fields("offline", fmt.Sprintf("%d of %d verified, trusting the log key that the registry publishes", got.Verified, n),
-		"signed", fmt.Sprintf("%d acts carry the agent's own signature, so the operator cannot have made them up", got.AgentSigned),
+		"signed", fmt.Sprintf("%d decisions carry the agent's own signature over the act", got.AgentSigned),
 		"on-chain", fmt.Sprintf("%d of %d found in the contract", got.OnChain, n),
 		"tampered", fmt.Sprintf("%d of %d refused, with one value changed and the checksum made to fit", got.TamperedRejected, n))
 	return nil
 }
 
+// proven counts the recorded decisions on acts that were the agent's own.
+func (d *demo) proven() int {
+	events := map[string]bool{}
+	for _, dec := range d.result.Decisions {
+		if dec.Event != "" && !slices.Contains(dec.Reasons, possessionFailed) {
+			events[dec.Event] = true
+		}
+	}
+	return len(events)
+}
+
+// verifyOne checks one receipt, and its refusal once it is changed.
 func (d *demo) verifyOne(ctx context.Context, e client.Event, receipt []byte, trust verify.Trust) {
 	report, err := verify.Verify(ctx, receipt, trust, nil)
 	switch {

@@ -21,6 +21,9 @@ const (
 	demoExchange = "https://exchange.demo.example"
 )
 
+// possessionFailed is the reason where an act was not proven to be the agent's.
+const possessionFailed = "possession_failed"
+
 // demoCatalogue is what the org says about its actions. All of them are
 // material, so that every decision leaves evidence.
 var demoCatalogue = []client.CatalogueAction{
@@ -247,8 +250,7 @@ func (d *demo) replays(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	const failed = "possession_failed"
-	if err := d.put(ctx, a, d.other, captured, demoAct{verdict: client.Deny, reason: failed, note: "sent again through another gateway"}); err != nil {
+	if err := d.put(ctx, a, d.other, captured, demoAct{verdict: client.Deny, reason: possessionFailed, note: "sent again through another gateway"}); err != nil {
 		return err
 	}
 	_, err = d.client.As("").Evaluate(ctx, captured)
@@ -267,7 +269,7 @@ func (d *demo) replays(ctx context.Context) error {
 		return err
 	}
 	fresh.Resource.ID = "2026-0099"
-	if err := d.put(ctx, a, d.gateway, fresh, demoAct{verdict: client.Deny, reason: failed, note: "signed for 0045, asked for 0099"}); err != nil {
+	if err := d.put(ctx, a, d.gateway, fresh, demoAct{verdict: client.Deny, reason: possessionFailed, note: "signed for 0045, asked for 0099"}); err != nil {
 		return err
 	}
 	d.printf("\n  The grant is revoked.\n\n")
