@@ -318,7 +318,9 @@ func (w *writer) agent(ctx context.Context, owner, gateway *client.Client, org s
 	if err != nil {
 		return err
 	}
-	if _, err := change(ctx, w, func(ctx context.Context) (client.Change[client.Agent], error) { return owner.ApproveAgent(ctx, agent.ID) }); err != nil {
+	if _, err := change(ctx, w, func(ctx context.Context) (client.Change[client.Agent], error) {
+		return owner.ApproveAgent(ctx, agent.ID)
+	}); err != nil {
 		return err
 	}
 	grant, err := change(ctx, w, func(ctx context.Context) (client.Change[client.Grant], error) {
@@ -338,7 +340,9 @@ func (w *writer) agent(ctx context.Context, owner, gateway *client.Client, org s
 		}
 	}
 	scope := client.Scope{Kind: "agent", ID: agent.ID}
-	if _, err := change(ctx, w, func(ctx context.Context) (client.Change[client.Kill], error) { return owner.SetKill(ctx, scope, "drill") }); err != nil {
+	if _, err := change(ctx, w, func(ctx context.Context) (client.Change[client.Kill], error) {
+		return owner.SetKill(ctx, scope, "drill")
+	}); err != nil {
 		return err
 	}
 	_, err = change(ctx, w, func(ctx context.Context) (client.Change[client.Kill], error) {
