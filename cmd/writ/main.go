@@ -47,10 +47,8 @@ func newRootCmd() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServeCmd(), newDemoCmd(),
-		newAgentCmd(), newSignCmd(), newGrantCmd(), newKillCmd(),
-		newOrgCmd(), newPrincipalCmd(), newPEPCmd(), newCatalogueCmd(),
-		newExplainCmd(), newReceiptCmd(), newVerifyCmd(), newChainCmd())
+	root.AddCommand(newServeCmd())
+	root.AddCommand(clientCommands()...)
 	return root
 }
 
