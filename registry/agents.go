@@ -124,11 +124,11 @@ func (r *Registry) checkPossession(in NewAgent, org Org, key jose.PublicKey) err
 }
 
 func (in NewAgent) check() error {
-	if err := first(errors.Join(
+	if err := first(
 		checkWord("/name", in.Name), checkText("/purpose", in.Purpose, maxText, false),
 		checkWords("/domains", in.Domains), checkWords("/workflows", in.Workflows),
 		checkLevel("/authority_level", in.AuthorityLevel),
-	)); err != nil {
+	); err != nil {
 		return err
 	}
 	if in.Role != "" {

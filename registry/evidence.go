@@ -71,7 +71,7 @@ func (r *Registry) ListEvents(ctx context.Context, c Caller, orgRef, agentRef st
 }
 
 func (r *Registry) listEvents(ctx context.Context, c Caller, agentRef string, f EventFilter) (list []Event, err error) {
-	if err := f.Page.check(); err != nil {
+	if err := f.check(); err != nil {
 		return nil, err
 	}
 	if agentRef != "" {

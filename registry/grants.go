@@ -147,8 +147,8 @@ func (r *Registry) signGrant(g *Grant, a Agent, caps capability.Set, epoch uint6
 
 // RevokeGrant ends a grant for good. Repeating it changes nothing.
 func (r *Registry) RevokeGrant(ctx context.Context, call Call, id, reason string) (Outcome[Grant], error) {
-	if err := errors.Join(checkID("/id", id), checkReason(reason)); err != nil {
-		return Outcome[Grant]{}, first(err)
+	if err := first(checkID("/id", id), checkReason(reason)); err != nil {
+		return Outcome[Grant]{}, err
 	}
 	return commit(ctx, r, call, true, func(tx Tx) (Grant, *EventDraft, error) {
 		g, err := tx.Grant(id)

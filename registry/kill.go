@@ -9,8 +9,8 @@ import (
 // answer comes once the stop is durable and every later decision sees it.
 // Repeating it changes nothing.
 func (r *Registry) SetKill(ctx context.Context, call Call, s Scope, reason string) (Outcome[Kill], error) {
-	if err := errors.Join(s.check(), checkReason(reason)); err != nil {
-		return Outcome[Kill]{}, first(err)
+	if err := first(s.check(), checkReason(reason)); err != nil {
+		return Outcome[Kill]{}, err
 	}
 	return commit(ctx, r, call, true, func(tx Tx) (Kill, *EventDraft, error) {
 		org, agent, err := r.killable(tx, call.Caller, s)
@@ -31,8 +31,8 @@ func (r *Registry) SetKill(ctx context.Context, call Call, s Scope, reason strin
 
 // ReleaseKill lifts a stop.
 func (r *Registry) ReleaseKill(ctx context.Context, call Call, s Scope, reason string) (Outcome[Kill], error) {
-	if err := errors.Join(s.check(), checkReason(reason)); err != nil {
-		return Outcome[Kill]{}, first(err)
+	if err := first(s.check(), checkReason(reason)); err != nil {
+		return Outcome[Kill]{}, err
 	}
 	return commit(ctx, r, call, false, func(tx Tx) (Kill, *EventDraft, error) {
 		org, agent, err := r.killable(tx, call.Caller, s)

@@ -46,8 +46,8 @@ func (r *Registry) CreateOrg(ctx context.Context, call Call, in NewOrg) (Outcome
 	if !call.Caller.Operator() {
 		return Outcome[Org]{}, Errorf(Denied, "only an operator creates orgs")
 	}
-	if err := errors.Join(checkWord("/name", in.Name), checkText("/display_name", in.DisplayName, maxText, false)); err != nil {
-		return Outcome[Org]{}, first(err)
+	if err := first(checkWord("/name", in.Name), checkText("/display_name", in.DisplayName, maxText, false)); err != nil {
+		return Outcome[Org]{}, err
 	}
 	org := Org{ID: NewID(), Name: in.Name, DisplayName: in.DisplayName, Created: r.now()}
 	return commit(ctx, r, call, false, func(tx Tx) (Org, *EventDraft, error) {
@@ -151,9 +151,9 @@ type NewPEP struct {
 
 // RegisterPEP adds an enforcement point and gives out its credential once.
 func (r *Registry) RegisterPEP(ctx context.Context, call Call, in NewPEP) (Outcome[PEP], error) {
-	err := errors.Join(checkWord("/name", in.Name), checkResources("/resources", in.Resources), checkWords("/context_keys", in.ContextKeys))
+	err := first(checkWord("/name", in.Name), checkResources("/resources", in.Resources), checkWords("/context_keys", in.ContextKeys))
 	if err != nil {
-		return Outcome[PEP]{}, first(err)
+		return Outcome[PEP]{}, err
 	}
 	p := PEP{ID: NewID(), Name: in.Name, Resources: in.Resources, ContextKeys: in.ContextKeys, Created: r.now()}
 	secret := NewSecret(ActorPEP)
@@ -297,13 +297,12 @@ func nonNil[T any](s []T) []T {
 	return s
 }
 
-// first is the first of joined errors: one fault at a time, in field order.
-func first(err error) error {
-	var many interface{ Unwrap() []error }
-	if errors.As(err, &many) && len(many.Unwrap()) > 0 {
-		if _, own := err.(*Error); !own {
-			return many.Unwrap()[0]
+// first is the first fault, in the order of the fields.
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
 		}
 	}
-	return err
+	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -107,7 +106,7 @@ func startRegistry(t *testing.T, chain string) *server {
 	t.Chdir(t.TempDir())
 	cfg := defaultServeConfig()
 	cfg.Listen, cfg.Chain, cfg.AnchorInterval = "127.0.0.1:0", chain, 100*time.Millisecond
-	s, err := startServer(t.Context(), cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	s, err := startServer(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

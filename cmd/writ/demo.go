@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -211,7 +210,7 @@ func (d *demo) open(ctx context.Context, o demoOptions) (stop func() error, err 
 	}
 	cfg := defaultServeConfig()
 	cfg.Data, cfg.Listen, cfg.AnchorInterval = filepath.Join(folder, "data"), "127.0.0.1:0", 100*time.Millisecond
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	if o.verbose {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
@@ -233,12 +232,7 @@ func (d *demo) open(ctx context.Context, o demoOptions) (stop func() error, err 
 }
 
 // chapter begins a part of the demo.
-func (d *demo) chapter(title, note string) {
-	d.printf("\n%s\n", d.bold(title))
-	if note != "" {
-		d.printf("  %s\n", printable(note))
-	}
-}
+func (d *demo) chapter(title string) { d.printf("\n%s\n", d.bold(title)) }
 
 // check notes a surprise where a step did not come out as expected.
 func (d *demo) check(ok bool, format string, args ...any) {

@@ -49,7 +49,7 @@ func (a receiptAnchor) label() string {
 
 // anchored waits until a chain holds every event of the demo.
 func (d *demo) anchored(ctx context.Context) (err error) {
-	d.chapter("Anchored", "")
+	d.chapter("Anchored")
 	if d.events, err = client.Collect(d.client.Events(ctx, client.EventFilter{Org: d.org.ID}), 0); err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (d *demo) waitForAnchor(ctx context.Context, e client.Event) (receiptAnchor
 // receipts verifies the receipt of every event, offline and on the chain, and
 // sees each refused once it is changed.
 func (d *demo) receipts(ctx context.Context) error {
-	d.chapter("Receipts", "")
+	d.chapter("Receipts")
 	log, err := d.client.Log(ctx)
 	if err != nil {
 		return err
@@ -250,7 +250,7 @@ func tamper(receipt []byte) ([]byte, error) {
 
 // rewrites sees the contract refuse every other history.
 func (d *demo) rewrites(ctx context.Context) error {
-	d.chapter("Rewriting history", "")
+	d.chapter("Rewriting history")
 	c := d.contract
 	block, err := c.chain.HeaderByNumber(ctx, nil)
 	if err != nil {

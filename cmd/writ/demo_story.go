@@ -44,7 +44,7 @@ type demoAgent struct {
 
 // found sets up an org with its owner, enforcement points and catalogue.
 func (d *demo) found(ctx context.Context) error {
-	d.chapter("An organization", "")
+	d.chapter("An organization")
 	var suffix [3]byte
 	rand.Read(suffix[:]) // never fails
 	org, err := d.client.CreateOrg(ctx, client.NewOrg{Name: "demo-" + hex.EncodeToString(suffix[:]), DisplayName: "Demo organization"})
@@ -170,7 +170,7 @@ func (d *demo) line(verdict, what, why string) {
 }
 
 func (d *demo) invoices(ctx context.Context) error {
-	d.chapter("An invoice agent", "")
+	d.chapter("An invoice agent")
 	a, err := d.agent(ctx, "invoices", "Reads supplier invoices", "read:invoices; execute:none", demoERP)
 	if err != nil {
 		return err
@@ -189,7 +189,7 @@ func (d *demo) invoices(ctx context.Context) error {
 }
 
 func (d *demo) logistics(ctx context.Context) error {
-	d.chapter("A logistics agent", "")
+	d.chapter("A logistics agent")
 	a, err := d.agent(ctx, "logistics", "Books shipments", "create:shipment(destination, weight<=500)", demoERP)
 	if err != nil {
 		return err
@@ -204,7 +204,7 @@ func (d *demo) logistics(ctx context.Context) error {
 }
 
 func (d *demo) trading(ctx context.Context) error {
-	d.chapter("A trading agent", "")
+	d.chapter("A trading agent")
 	a, err := d.agent(ctx, "trading", "Places market orders", "place:order(kind==market, quantity<=100, symbol)", demoExchange)
 	if err != nil {
 		return err
@@ -228,7 +228,7 @@ func (d *demo) trading(ctx context.Context) error {
 }
 
 func (d *demo) irreversible(ctx context.Context) error {
-	d.chapter("An act that cannot be undone", "")
+	d.chapter("An act that cannot be undone")
 	a, err := d.agent(ctx, "records", "Answers erasure requests", "erase:customer", demoERP)
 	if err != nil {
 		return err
@@ -240,7 +240,7 @@ func (d *demo) irreversible(ctx context.Context) error {
 
 // replays shows that a proof is good once, for one act.
 func (d *demo) replays(ctx context.Context) error {
-	d.chapter("Replays", "")
+	d.chapter("Replays")
 	a, err := d.agent(ctx, "auditor", "Reads invoices at the end of the year", "read:invoices", demoERP)
 	if err != nil {
 		return err

@@ -22,8 +22,8 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	err := newRootCmd().ExecuteContext(ctx)
+	stop()
 	var code exitCode
 	switch {
 	case errors.As(err, &code): // the command has said what it had to say

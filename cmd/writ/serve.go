@@ -456,7 +456,7 @@ func (s *server) closeAll() {
 		if s.http != nil {
 			s.http.Close()
 		}
-		s.tasks.Wait()
+		_ = s.tasks.Wait() // its error was or will be returned by Close
 	}
 	if a := s.anchoring.Load(); a != nil {
 		a.ledger.Close()

@@ -57,7 +57,7 @@ type running struct {
 
 func startWith(t *testing.T, cfg serveConfig) (*server, error) {
 	t.Helper()
-	return startServer(t.Context(), cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	return startServer(t.Context(), cfg, slog.New(slog.DiscardHandler))
 }
 
 func start(t *testing.T, cfg serveConfig) *running {
