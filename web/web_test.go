@@ -1,0 +1,60 @@
+package web_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/writ-registry/writ/web"
+)
+
+// TestRender renders every page empty and full: no branch fails, and what
+// others wrote stays text.
+func TestRender(t *testing.T) {
+	const evil = `<img src=x onerror="alert(1)">`
+	page := web.Page{Title: evil, Origin: "https://writ.example", Visitor: evil}
+	agent := web.AgentRow{ID: "7", Name: evil, Status: "active", Purpose: evil, Created: time.Unix(0, 0)}
+	event := web.EventRow{Index: 1234567, Type: "decision", Agent: "7", CID: "bafkreieujvrr7wkfn36dndlac6xv3uwwneeq4qskbllppxlsepnymacvje"}
+	anchor := web.Anchor{Ledger: "sepolia", Finality: "finalized", Size: 1000, Block: 5, Tx: "0xfeed"}
+	for name, c := range map[string]struct {
+		view  any
+		shown []string
+	}{
+		"empty front page": {web.Overview{}, []string{"Registry of AI agents", "The log is empty", "No head of this log is on a ledger", "Sign in"}},
+		"front page": {web.Overview{Log: web.Log{Signed: true, SignedSize: 12}, Anchors: []web.Anchor{anchor}, Newest: &anchor, Entries: []web.Entry{{Index: 3, CID: "bafy"}}},
+			[]string{"bafy", "finalized on sepolia", "1\u2009000"}},
+		"empty overview": {web.Overview{Page: page}, []string{"No agent is registered", "Nothing has been recorded", "nothing is stopped"}},
+		"overview": {web.Overview{Page: page, Stops: []web.Stop{{Kind: "agent", ID: "7", Reason: evil}}, Agents: []web.AgentRow{agent}, Events: []web.EventRow{event}},
+			[]string{"acts are being denied", "1\u2009234\u2009567", "/ui/agents/7", "bafkreieuj…nymacvje"}},
+		"empty agent": {web.Agent{Page: page}, []string{"It holds no grant", "any"}},
+		"agent": {web.Agent{Page: page, AgentRow: agent, Custodial: true, Domains: []string{"finance", "hr"}, Composition: []web.Component{{"model", evil, strings.Repeat("ab", 32), "self"}},
+			Grants: []web.Grant{{"read:invoices", "revoked", []string{"https://a", "https://b"}, time.Unix(0, 0)}}, Events: []web.EventRow{event}},
+			[]string{"in custody", "finance, hr", "read:invoices", "https://a, https://b", "ababababab…abababab"}},
+		"empty event": {web.Event{Page: page}, []string{"Artifact"}},
+		"event": {web.Event{Page: page, EventRow: event, Artifact: json.RawMessage(`{"a":1}`), Disclosures: []web.Disclosure{{"payload", json.RawMessage(`{"note":"<b>"}`)}, {"odd", json.RawMessage(`{`)}},
+			Reasons: []web.Reason{{"kill_agent", "stopped"}}}, []string{"&#34;a&#34;: 1", "&lt;b&gt;", "kill_agent", "/receipt"}},
+		"problem": {web.Problem{Page: page, Status: 401}, []string{"Sign in", "log has the cause"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b strings.Builder
+			if err := web.Render(&b, c.view); err != nil {
+				t.Fatal(err)
+			}
+			html := b.String()
+			for _, want := range c.shown {
+				if !strings.Contains(html, want) {
+					t.Errorf("does not show %q", want)
+				}
+			}
+			for _, never := range []string{"<img", "<b>", "<script", "style=", "http://www"} {
+				if strings.Contains(html, never) {
+					t.Errorf("holds %s:\n%s", never, html)
+				}
+			}
+			if strings.Count(html, "<table") != strings.Count(html, "</table>") || !strings.HasSuffix(strings.TrimSpace(html), "</html>") {
+				t.Error("is cut off")
+			}
+		})
+	}
+}
