@@ -44,7 +44,7 @@ func (m *miner) listen(backend *eth.Ethereum, wake chan<- struct{}) {
 		select {
 		case <-m.quit:
 			return
-		case <-sub.Err():
+		case <-sub.Err(): //nolint:errcheck // it only says that the pool has ended
 			return
 		case <-events:
 		}

@@ -91,7 +91,7 @@ func (c *chain) call(data, blockHash string) string {
 			at = h
 		}
 	}
-	word := func(n uint64) string { return hexOf(n) }
+	word := hexOf
 	frozen := uint64(0)
 	if c.frozenAt != nil {
 		frozen = 1

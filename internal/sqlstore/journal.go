@@ -60,8 +60,8 @@ func (j *Journal) View(ctx context.Context, f func(registry.Tx) error) error {
 	if err := s.exec(`BEGIN`); err != nil {
 		return translate(err, "snapshot")
 	}
-	defer s.exec(`ROLLBACK`) // ends the snapshot; it wrote nothing
-	return f(tx{conn{s}})
+	err = f(tx{conn{s}})
+	return errors.Join(err, translate(s.exec(`ROLLBACK`), "snapshot")) // ends the snapshot; it wrote nothing
 }
 
 type writeTx struct {
