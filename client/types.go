@@ -185,7 +185,6 @@ type Kill struct {
 	Org    string    `json:"org,omitempty"`
 	Reason string    `json:"reason"`
 	By     string    `json:"by"`
-	Event  string    `json:"event"`
 	Since  time.Time `json:"since"`
 }
 

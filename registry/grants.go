@@ -196,6 +196,9 @@ func (r *Registry) ListGrants(ctx context.Context, c Caller, orgRef, agentRef st
 		f := GrantFilter{Org: org, Status: status, Page: p}
 		if agentRef != "" {
 			a, err := findAgent(tx, agentRef)
+			if err == nil && a.Org != org {
+				err = Errorf(NotFound, "no such agent")
+			}
 			if err != nil {
 				return nil, err
 			}

@@ -200,7 +200,6 @@ type Kill struct {
 	Org    string    `json:"org,omitempty"` // empty for global
 	Reason string    `json:"reason"`
 	By     string    `json:"by"`
-	Event  string    `json:"event"`
 	Since  time.Time `json:"since"`
 }
 

@@ -59,20 +59,23 @@ func (r *Registry) CreateOrg(ctx context.Context, call Call, in NewOrg) (Outcome
 func (r *Registry) FindOrg(ctx context.Context, c Caller, ref string) (Org, error) {
 	var org Org
 	err := r.Store.View(ctx, func(tx Tx) (err error) { org, err = findOrg(tx, c, ref); return err })
-	if err == nil && !c.Operator() && c.Org != org.ID {
-		err = Errorf(NotFound, "no such org, or it is not yours")
-	}
 	return org, err
 }
 
-func findOrg(tx Tx, c Caller, ref string) (Org, error) {
+// findOrg answers alike for foreign and unknown orgs.
+func findOrg(tx Tx, c Caller, ref string) (org Org, err error) {
 	switch {
 	case ref == "":
-		return tx.Org(c.Org)
+		org, err = tx.Org(c.Org)
 	case checkID("/org", ref) == nil:
-		return tx.Org(ref)
+		org, err = tx.Org(ref)
+	default:
+		org, err = tx.OrgByName(ref)
 	}
-	return tx.OrgByName(ref)
+	if errors.Is(err, NotFound) || err == nil && !c.Operator() && c.Org != org.ID {
+		return Org{}, errNoOrg
+	}
+	return org, err
 }
 
 // ListOrgs lists the orgs that the caller may see.

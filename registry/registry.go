@@ -73,7 +73,7 @@ func (c Caller) may(org string, roles ...Role) error {
 		return Errorf(Denied, "only a principal may do this")
 	}
 	if c.Org != org {
-		return Errorf(NotFound, "no such org, or it is not yours")
+		return errNoOrg
 	}
 	for _, have := range c.Roles {
 		if have == RoleOwner || slices.Contains(roles, have) {
@@ -82,6 +82,8 @@ func (c Caller) may(org string, roles ...Role) error {
 	}
 	return Errorf(Denied, "needs one of the roles %s", join(roles))
 }
+
+var errNoOrg = Errorf(NotFound, "no such org, or it is not yours")
 
 // Call is what every writing use case is told about the request around it.
 type Call struct {
