@@ -137,6 +137,9 @@ type AuthorityTx interface {
 	PutKill(Kill) error
 	DeleteKill(Scope) error
 	Epoch(Scope) (uint64, error)
+	// Authority reads the epochs of the scopes, in their order, and the stops in
+	// force among them.
+	Authority([]Scope) ([]Epoch, []Kill, error)
 	BumpEpoch(Scope) error
 }
 

@@ -157,6 +157,38 @@ func (t tx) Epoch(s registry.Scope) (n uint64, err error) {
 	return n, err
 }
 
+func (t tx) Authority(scopes []registry.Scope) ([]registry.Epoch, []registry.Kill, error) {
+	epochs := make([]registry.Epoch, len(scopes))
+	args := []any{"", "", "", ""} // as many as a decision has today: one statement, prepared once
+	if len(scopes) > len(args) {
+		return nil, nil, registry.Errorf(registry.Malformed, "more than %d scopes", len(args))
+	}
+	for i, s := range scopes {
+		epochs[i].Scope, args[i] = s, s.Key()
+	}
+	var kills []registry.Kill
+	_, err := list(t.conn, "authority", func(scan func(...any) error) (struct{}, error) {
+		var key, doc string
+		var n uint64
+		if err := scan(&key, &n, &doc); err != nil {
+			return struct{}{}, err
+		}
+		if doc != "" {
+			var k registry.Kill
+			err := decode(doc, &k, "stop in force")
+			kills = append(kills, k)
+			return struct{}{}, err
+		}
+		for i := range scopes {
+			if args[i] == key {
+				epochs[i].Value = n
+			}
+		}
+		return struct{}{}, nil
+	}, `SELECT scope, epoch, '' FROM epochs WHERE scope IN (?1, ?2, ?3, ?4) UNION ALL SELECT scope, 0, doc FROM kills WHERE scope IN (?1, ?2, ?3, ?4)`, args...)
+	return epochs, kills, err
+}
+
 func (t tx) BumpEpoch(s registry.Scope) error {
 	return t.exec("epoch", `INSERT INTO epochs (scope, epoch) VALUES (?, 1) ON CONFLICT (scope) DO UPDATE SET epoch = epoch + 1`, s.Key())
 }

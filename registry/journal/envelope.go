@@ -46,7 +46,7 @@ func (b *run) sequence(d registry.EventDraft) (registry.EventRef, error) {
 	if err != nil {
 		return registry.EventRef{}, fmt.Errorf("encode body of %s: %w", d.Type, err)
 	}
-	org, err := b.tx.Chain("org:" + d.Org)
+	org, err := b.chain("org:" + d.Org)
 	if err != nil {
 		return registry.EventRef{}, err
 	}
@@ -56,7 +56,7 @@ func (b *run) sequence(d registry.EventDraft) (registry.EventRef, error) {
 		Actor: d.Actor, Trace: d.Trace, Nonce: canon.Nonce(32), Body: body,
 	}
 	if d.Agent != "" {
-		agent, err := b.tx.Chain("agent:" + d.Agent)
+		agent, err := b.chain("agent:" + d.Agent)
 		if err != nil {
 			return registry.EventRef{}, err
 		}
@@ -74,22 +74,24 @@ func (b *run) sequence(d registry.EventDraft) (registry.EventRef, error) {
 		CID: id.String(), Log: b.j.Log, Index: b.head.Size + uint64(len(b.entries)), Org: d.Org, OrgSeq: env.OrgSeq,
 		Agent: d.Agent, Seq: env.Seq, Type: d.Type, Time: b.head.Time, Artifact: artifact,
 	}
-	if err := b.write(ev, d.Disclosures); err != nil {
-		return registry.EventRef{}, err
+	if err := b.tx.InsertEvent(ev, d.Disclosures); err != nil {
+		return registry.EventRef{}, fmt.Errorf("write event: %w", err)
+	}
+	b.mine["org:"+d.Org] = Link{ev.OrgSeq, ev.CID}
+	if d.Agent != "" {
+		b.mine["agent:"+d.Agent] = Link{ev.Seq, ev.CID}
 	}
 	b.entries = append(b.entries, id.Bytes())
 	return registry.EventRef{CID: ev.CID, Index: ev.Index, OrgSeq: ev.OrgSeq, Seq: ev.Seq, Time: ev.Time}, nil
 }
 
-func (b *run) write(ev registry.Event, dis []canon.Disclosure) error {
-	if err := b.tx.InsertEvent(ev, dis); err != nil {
-		return fmt.Errorf("write event: %w", err)
+// chain is the last event of a sequence, this batch included.
+func (b *run) chain(scope string) (Link, error) {
+	if l, ok := b.mine[scope]; ok {
+		return l, nil
 	}
-	if err := b.tx.PutChain("org:"+ev.Org, Link{ev.OrgSeq, ev.CID}); err != nil {
-		return err
+	if l, ok := b.chains[scope]; ok {
+		return l, nil
 	}
-	if ev.Agent == "" {
-		return nil
-	}
-	return b.tx.PutChain("agent:"+ev.Agent, Link{ev.Seq, ev.CID})
+	return b.tx.Chain(scope)
 }

@@ -22,6 +22,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/writ-registry/writ/anchor/tlog"
@@ -254,7 +256,7 @@ func (j *Journal) commit(ctx context.Context, batch []*pending, sweep bool) {
 		fail(err)
 		return
 	}
-	b := &run{j: j, tx: tx}
+	b := &run{j: j, tx: tx, chains: map[string]Link{}}
 	if err := b.all(ctx, batch, sweep); err != nil {
 		tx.Rollback()
 		fail(err)
@@ -271,6 +273,8 @@ type run struct {
 	tx      Tx
 	head    Head
 	entries [][]byte
+	chains  map[string]Link // sequences that the commands so far continued
+	mine    map[string]Link // and the command in hand, which may yet be undone
 }
 
 func (b *run) all(ctx context.Context, batch []*pending, sweep bool) (err error) {
@@ -287,8 +291,11 @@ func (b *run) all(ctx context.Context, batch []*pending, sweep bool) (err error)
 	}
 	for _, p := range batch {
 		n := len(b.entries)
+		b.mine = map[string]Link{}
 		p.err = b.tx.Nested(func() (err error) { p.out, err = b.one(p.cmd); return err })
-		if p.err != nil {
+		if p.err == nil {
+			maps.Copy(b.chains, b.mine)
+		} else {
 			b.entries = b.entries[:n]
 			if sinksBatch(p.err) {
 				return p.err
@@ -297,6 +304,11 @@ func (b *run) all(ctx context.Context, batch []*pending, sweep bool) (err error)
 	}
 	if len(b.entries) == 0 {
 		return nil
+	}
+	for scope, l := range b.chains {
+		if err := b.tx.PutChain(scope, l); err != nil {
+			return fmt.Errorf("write chain: %w", err)
+		}
 	}
 	grown, err := tlog.Append(ctx, b.tx, b.head.Size, b.entries)
 	if err != nil {
@@ -327,14 +339,8 @@ func (b *run) one(cmd registry.Command) (registry.Commit, error) {
 	if err != nil {
 		return registry.Commit{}, err
 	}
-	for _, e := range d.Epochs {
-		now, err := b.tx.Epoch(e.Scope)
-		if err != nil {
-			return registry.Commit{}, err
-		}
-		if now != e.Value {
-			return registry.Commit{}, registry.ErrEpochMoved
-		}
+	if err := b.unmoved(d.Epochs); err != nil {
+		return registry.Commit{}, err
 	}
 	out := registry.Commit{}
 	for _, ev := range d.Events {
@@ -360,4 +366,21 @@ func (b *run) one(cmd registry.Command) (registry.Commit, error) {
 		}
 	}
 	return out, nil
+}
+
+// unmoved reads again the authority epochs that a command rests on. The head is
+// locked: whatever stops authority has its place before this or after.
+func (b *run) unmoved(epochs []registry.Epoch) error {
+	if len(epochs) == 0 {
+		return nil
+	}
+	scopes := make([]registry.Scope, len(epochs))
+	for i, e := range epochs {
+		scopes[i] = e.Scope
+	}
+	now, _, err := b.tx.Authority(scopes)
+	if err == nil && !slices.Equal(now, epochs) {
+		err = registry.ErrEpochMoved
+	}
+	return err
 }

@@ -2,10 +2,13 @@ package policy
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/maypok86/otter/v2"
 
 	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/internal/jose"
@@ -20,6 +23,8 @@ type PDP struct {
 	Issuer jose.PublicKey // of grant tokens
 	Now    func() time.Time
 
+	tokens *otter.Cache[[32]byte, *capability.Grant]
+
 	// evaluated is called between the judgement and its commit; tests use it
 	// to let a kill come first.
 	evaluated func()
@@ -30,7 +35,30 @@ func New(store registry.Store, origin string, issuer jose.PublicKey, now func() 
 	if now == nil {
 		now = time.Now
 	}
-	return &PDP{Store: store, Origin: origin, Issuer: issuer, Now: now}
+	tokens := otter.Must(&otter.Options[[32]byte, *capability.Grant]{MaximumSize: maxTokens})
+	return &PDP{Store: store, Origin: origin, Issuer: issuer, Now: now, tokens: tokens}
+}
+
+// maxTokens is how many verified grant tokens are remembered, at some 4 KiB each.
+const maxTokens = 8192
+
+// token parses and verifies a grant token, once. The cache is keyed by the hash
+// of the exact bytes and holds cryptographic validity only: status, dates,
+// epochs and possession are looked at every time.
+func (p *PDP) token(raw string) (*capability.Grant, error) {
+	key := sha256.Sum256([]byte(raw))
+	if g, ok := p.tokens.GetIfPresent(key); ok {
+		return g, nil
+	}
+	g, err := capability.ParseGrant(raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.Verify(p.Issuer); err != nil {
+		return nil, err
+	}
+	p.tokens.Set(key, g)
+	return g, nil
 }
 
 // attempts bounds how often a decision is made again because authority moved
@@ -56,10 +84,14 @@ func (p *PDP) Decide(ctx context.Context, call registry.Call, req Request) (Deci
 	if err != nil {
 		return Decision{}, err
 	}
+	spent := false // the relayed proof was used before
 	for range attempts {
 		f, err := p.load(ctx, call.Caller, req)
 		if err != nil {
 			return Decision{}, err
+		}
+		if spent {
+			f.proof.code, f.proof.detail = errReplayed.Code, errReplayed.Detail
 		}
 		d := judge(f)
 		d.ID = registry.NewID()
@@ -74,11 +106,8 @@ func (p *PDP) Decide(ctx context.Context, call registry.Call, req Request) (Deci
 		case errors.Is(err, registry.ErrEpochMoved):
 			continue
 		case errors.Is(err, errReplayed) && call.Caller.PEP != nil:
-			// The relayed proof is spent: judge again, without it.
-			f.proof.code, f.proof.detail = errReplayed.Code, errReplayed.Detail
-			d := judge(f)
-			d.ID = registry.NewID()
-			return p.record(ctx, call, req, f, d, bodyDigest)
+			spent = true // judge again, without it
+			continue
 		}
 		return d, err
 	}
@@ -93,7 +122,7 @@ func unproven(f *facts) error {
 func (p *PDP) load(ctx context.Context, caller registry.Caller, req Request) (*facts, error) {
 	f := &facts{now: p.Now(), act: req.Act, context: req.Context, pep: caller.PEP}
 	action := req.Act.Action + ":" + req.Act.Resource.Type
-	token, tokenErr := capability.ParseGrant(req.Token)
+	token, tokenErr := p.token(req.Token)
 	err := p.Store.View(ctx, func(tx registry.Tx) error {
 		agent, err := tx.AgentByDID(req.Subject)
 		if err == nil {
@@ -134,20 +163,9 @@ func (f *facts) readAuthority(tx registry.Tx) error {
 	if f.grant != nil {
 		scopes = append(scopes, registry.Scope{Kind: registry.ScopeGrant, ID: f.grant.ID})
 	}
-	for _, s := range scopes {
-		n, err := tx.Epoch(s)
-		if err != nil {
-			return err
-		}
-		f.epochs = append(f.epochs, registry.Epoch{Scope: s, Value: n})
-		switch k, err := tx.Kill(s); {
-		case err == nil:
-			f.kills = append(f.kills, k)
-		case !errors.Is(err, registry.NotFound):
-			return err
-		}
-	}
-	return nil
+	var err error
+	f.epochs, f.kills, err = tx.Authority(scopes)
+	return err
 }
 
 // prove verifies that the agent itself signed this very act, for this registry
@@ -165,19 +183,17 @@ func (p *PDP) prove(f *facts, req Request, tokenErr error) {
 		fail(code(tokenErr), tokenErr.Error())
 		return
 	}
-	if err := f.token.Verify(p.Issuer); err != nil {
-		fail("token_signature", "the grant token was not issued by this registry")
-		return
-	}
 	proof, err := capability.ParseAction(req.Proof)
 	if err != nil {
 		fail(code(err), err.Error())
 		return
 	}
-	key, err := f.agent.Key()
-	if err != nil {
-		fail("key", "the agent has no usable key")
-		return
+	key := f.token.Key() // parsed with the token; checkGrant refuses one that is not the agent's
+	if key.Thumbprint() != f.agent.Thumbprint {
+		if key, err = f.agent.Key(); err != nil {
+			fail("key", "the agent has no usable key")
+			return
+		}
 	}
 	audiences := f.token.Claims().Audience
 	if f.pep != nil {
@@ -200,6 +216,8 @@ func code(err error) string {
 	switch {
 	case errors.As(err, &pe):
 		return string(pe.Code)
+	case errors.As(err, &ge) && ge.Code == capability.BadSignature:
+		return "token_signature" // not the proof's
 	case errors.As(err, &ge):
 		return string(ge.Code)
 	}
