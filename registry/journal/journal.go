@@ -113,11 +113,12 @@ type Journal struct {
 }
 
 type pending struct {
-	ctx  context.Context
-	cmd  registry.Command
-	out  registry.Commit
-	err  error
-	done chan struct{}
+	ctx    context.Context
+	urgent bool
+	run    func(*run) (registry.Commit, error)
+	out    registry.Commit
+	err    error
+	done   chan struct{}
 }
 
 // New makes a Journal.
@@ -142,9 +143,16 @@ func (j *Journal) View(ctx context.Context, f func(registry.Tx) error) error {
 // Commit implements registry.Store. A command whose ctx ends while it waits is
 // dropped; once it runs, Commit answers with what became of it.
 func (j *Journal) Commit(ctx context.Context, cmd registry.Command) (registry.Commit, error) {
-	p := &pending{ctx: ctx, cmd: cmd, done: make(chan struct{})}
+	return j.wait(&pending{
+		ctx: ctx, urgent: cmd.Urgent, done: make(chan struct{}),
+		run: func(b *run) (registry.Commit, error) { return b.one(cmd) },
+	})
+}
+
+// wait queues p and returns what became of it.
+func (j *Journal) wait(p *pending) (registry.Commit, error) {
 	queue := j.queue
-	if cmd.Urgent {
+	if p.urgent {
 		queue = j.urgent
 	}
 	select {
@@ -228,7 +236,7 @@ func (j *Journal) gather(ctx context.Context) []*pending {
 	first := batch[0]
 	batch = batch[:0]
 	take(j.urgent)
-	if first.cmd.Urgent {
+	if first.urgent {
 		batch = append([]*pending{first}, batch...)
 	} else {
 		batch = append(batch, first)
@@ -292,7 +300,7 @@ func (b *run) all(ctx context.Context, batch []*pending, sweep bool) (err error)
 	for _, p := range batch {
 		n := len(b.entries)
 		b.mine = map[string]Link{}
-		p.err = b.tx.Nested(func() (err error) { p.out, err = b.one(p.cmd); return err })
+		p.err = b.tx.Nested(func() (err error) { p.out, err = p.run(b); return err })
 		if p.err == nil {
 			maps.Copy(b.chains, b.mine)
 		} else {
