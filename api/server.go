@@ -53,6 +53,8 @@ type Config struct {
 	// address: that many at once, and that many a second after. 0 = 100 and 5.
 	FailureBurst int
 	FailureRate  float64
+
+	conformance // more in the conformance build
 }
 
 // Log is the registry's view of its Merkle log. *sqlstore.Log is one.
@@ -152,6 +154,7 @@ func (s *server) routes() *gin.Engine {
 	e.GET("/v1/log", s.logState)
 	e.GET("/log/checkpoint", s.checkpoint)
 	e.GET("/log/tile/*path", s.tile)
+	s.routeConformance(e)
 	e.GET("/.well-known/did.json", s.registryDID)
 	e.GET("/agents/:id/did.json", s.agentDID)
 	e.GET("/agents/:id/did.jsonl", s.agentDIDLog)

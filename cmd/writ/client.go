@@ -27,7 +27,7 @@ const (
 func clientCommands() []*cobra.Command {
 	return []*cobra.Command{
 		newDemoCmd(), newOrgCmd(), newPrincipalCmd(), newPEPCmd(), newCatalogueCmd(), newAgentCmd(), newGrantCmd(),
-		newSignCmd(), newExplainCmd(), newReceiptCmd(), newVerifyCmd(), newKillCmd(), newChainCmd(),
+		newSignCmd(), newExplainCmd(), newReceiptCmd(), newVerifyCmd(), newKillCmd(), newLogCmd(), newChainCmd(),
 	}
 }
 

@@ -140,6 +140,9 @@ func startServer(ctx context.Context, cfg serveConfig, log *slog.Logger) (_ *ser
 	if s.db, err = sqlstore.Open(ctx, filepath.Join(cfg.Data, databaseFile)); err != nil {
 		return nil, err
 	}
+	if err := s.claimFolder(ctx); err != nil {
+		return nil, err
+	}
 	listener, err := s.openOrigin(ctx)
 	if err != nil {
 		return nil, err
@@ -223,7 +226,7 @@ func (s *server) openOrigin(ctx context.Context) (net.Listener, error) {
 		}
 	}
 	s.URL = fmt.Sprintf("%s://%s", s.scheme(), reachable(listener.Addr().(*net.TCPAddr)))
-	s.logOrigin = strings.SplitN(s.Origin, "://", 2)[1] + "/log"
+	s.logOrigin = logOrigin(s.Origin)
 	return listener, nil
 }
 
@@ -348,6 +351,9 @@ func freeBytes(dir string) (uint64, error) {
 // in its file before the registry knows it, so a crash in between is mended by
 // the next start, with the same credential.
 func (s *server) bootstrap(ctx context.Context) error {
+	if conformanceBuild {
+		return nil
+	}
 	path := filepath.Join(s.cfg.Data, tokenFile)
 	raw, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -393,9 +399,6 @@ func (s *server) serve(run context.Context, listener net.Listener) error {
 		// A ledger that tells another history stops anchoring and writing, not
 		// reading: readiness says so, and the operator decides.
 		s.tasks.Go(func() error { return alarm(run, s.log, "anchoring stopped", s.anchor(run)) })
-	}
-	if s.chain != nil {
-		s.tasks.Go(func() error { return alarm(run, s.log, "embedded chain stopped", s.chain.Run(run)) })
 	}
 	s.tasks.Go(func() error {
 		var err error

@@ -27,15 +27,16 @@ type anchoring struct {
 	submitter *anchor.Submitter
 }
 
-// openAnchoring opens the ledger at start. An endpoint that does not answer is
-// an alarm, not a refusal: decisions do not wait for a chain.
+// openAnchoring opens the ledger at start. An endpoint that does not answer, or
+// a disk too full for the embedded chain, is an alarm and not a refusal:
+// decisions do not wait for a chain.
 func (s *server) openAnchoring(ctx context.Context) error {
 	if s.cfg.Chain == "none" {
 		return nil
 	}
 	err := s.openLedger(ctx)
-	if errors.Is(err, anchor.ErrPushback) && s.cfg.Chain != "embedded" {
-		s.log.Error("the ledger does not answer; going on without it", "chain", s.cfg.Chain, "err", err)
+	if errors.Is(err, anchor.ErrPushback) {
+		s.log.Error("the ledger is not to be had; going on without it", "chain", s.cfg.Chain, "err", err)
 		return nil
 	}
 	return err
@@ -53,6 +54,9 @@ func (s *server) anchor(ctx context.Context) error {
 		if err := s.openLedger(ctx); err != nil && !errors.Is(err, anchor.ErrPushback) {
 			return err
 		}
+	}
+	if s.chain != nil {
+		s.tasks.Go(func() error { return alarm(ctx, s.log, "embedded chain stopped", s.chain.Run(ctx)) })
 	}
 	return s.anchoring.Load().submitter.Run(ctx)
 }
@@ -200,6 +204,7 @@ func (s *server) handler() (http.Handler, error) {
 	if a := s.anchoring.Load(); a != nil {
 		cfg.Ledgers = []anchor.Info{a.ledger.Info()}
 	}
+	s.openConformance(&cfg)
 	return api.New(cfg)
 }
 
