@@ -157,6 +157,13 @@ func register(ctx context.Context, n Network, client Client, wallet *Wallet, log
 		return err
 	}
 	defer closeClient()
+	code, err := client.CodeAt(ctx, n.Contract, nil)
+	if err != nil {
+		return fmt.Errorf("read code of %s: %w", n.Contract, translate(err))
+	}
+	if err := checkCode(code, new(big.Int).SetUint64(n.ChainID), n.Contract); err != nil {
+		return err // a call to an account without code would succeed and mean nothing
+	}
 	l := &Ledger{sender: newSender(n, client, wallet), contract: n.Contract, info: anchor.Info{LogID: logID}}
 	state, err := l.logHead(ctx, nil)
 	switch {

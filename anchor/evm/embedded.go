@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -287,8 +288,11 @@ func loadGenesis(dir string, account common.Address) (*core.Genesis, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(entries) > 0 {
-			return nil, fmt.Errorf("not empty and without %s: not a chain of ours", markerFile)
+		for _, e := range entries {
+			// What a crash inside writeDurably left is no reason to refuse.
+			if !strings.HasPrefix(e.Name(), tempPrefix) {
+				return nil, fmt.Errorf("not empty and without %s: not a chain of ours", markerFile)
+			}
 		}
 		return createGenesis(path, account)
 	}
@@ -357,10 +361,13 @@ func forkName(config *params.ChainConfig) string {
 	return config.LatestFork(0).String()
 }
 
+// tempPrefix begins the names of files that are not whole yet.
+const tempPrefix = ".tmp-"
+
 // writeDurably replaces the file at path. When it returns nil the new content
 // survives a power cut; a crash inside leaves the old file or the new one.
 func writeDurably(path string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	tmp, err := os.CreateTemp(filepath.Dir(path), tempPrefix+"*")
 	if err != nil {
 		return err
 	}
