@@ -4,7 +4,7 @@ DATA    ?= writ-data
 BIN     := bin
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test lint bench drill contracts generate clean
+.PHONY: help build run demo test lint bench drill conformance contracts generate clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ bench: ## micro-benchmarks of the hot parts
 
 drill: ## kill -9 under load, 50 rounds, nothing acknowledged is lost
 	WRIT_DRILL_ROUNDS=50 $(GO) test -run TestKill9 -count 1 -timeout 60m -v ./cmd/writ
+
+conformance: ## Tessera's hammer and fsck on the log (installs both; needs curl)
+	@bash scripts/conformance.sh
 
 contracts: ## build and test the Solidity contracts
 	@bash scripts/contracts/setup.sh
