@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/registry/capability"
 )
 
@@ -33,6 +34,38 @@ func (r *Registry) Bootstrap(ctx context.Context, secret string) (Outcome[Princi
 			UpdateKey: r.UpdateKey.Public().Multikey(), Operator: p.ID,
 		}}, nil
 	})
+}
+
+// CheckKeys compares the registry's keys with those that the first event of its
+// log names. A lost key file that was silently replaced would end every grant
+// and orphan every DID; a rotation is an event, and there is none yet.
+func (r *Registry) CheckKeys(ctx context.Context) error {
+	var list []Event
+	err := r.Store.View(ctx, func(tx Tx) (err error) {
+		list, err = tx.ListEvents(EventFilter{Type: EventRegistryCreated, Page: Page{Limit: 1}})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return Errorf(Conflict, "the log does not begin with %s", EventRegistryCreated)
+	}
+	var artifact struct {
+		Body RegistryCreated `json:"body"`
+	}
+	if err := canon.UnmarshalOpen(list[0].Artifact, &artifact); err != nil {
+		return fmt.Errorf("read the first event: %w", err)
+	}
+	for _, k := range []struct {
+		name, logged string
+		held         jose.PublicKey
+	}{{"token", artifact.Body.TokenKey, r.TokenKey.Public()}, {"did-update", artifact.Body.UpdateKey, r.UpdateKey.Public()}} {
+		if k.held.Multikey() != k.logged {
+			return Errorf(Conflict, "the %s key is not the one this registry was created with (%s): restore its file", k.name, k.logged)
+		}
+	}
+	return nil
 }
 
 // NewOrg is the input of CreateOrg.

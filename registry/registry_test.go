@@ -319,3 +319,12 @@ func TestStablePaging(t *testing.T) {
 	_, err := h.ListAgents(t.Context(), h.Operator, "", "", registry.Page{Limit: 1001})
 	want(t, "a page of 1001", err, registry.Malformed)
 }
+
+func TestKeysAreThoseOfTheLog(t *testing.T) {
+	h := registrytest.New(t)
+	if err := h.CheckKeys(t.Context()); err != nil {
+		t.Error(err)
+	}
+	h.TokenKey = registrytest.Key(9)
+	want(t, "another token key", h.CheckKeys(t.Context()), registry.Conflict)
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/writ-registry/writ/internal/canon"
 )
@@ -137,6 +138,9 @@ type AuthorityTx interface {
 	PutKill(Kill) error
 	DeleteKill(Scope) error
 	Epoch(Scope) (uint64, error)
+	// Clock is the time of the log's last event. It never falls, whatever the
+	// machine's clock does.
+	Clock() (time.Time, error)
 	// Authority reads the epochs of the scopes, in their order, and the stops in
 	// force among them.
 	Authority([]Scope) ([]Epoch, []Kill, error)
@@ -163,7 +167,7 @@ type EvidenceTx interface {
 
 	// Fold counts a denial; first is the answer of the first one, if any.
 	Fold(key string) (first json.RawMessage, err error)
-	InsertFold(key string, answer json.RawMessage) error
+	InsertFold(key string, answer json.RawMessage, expires int64) error // unix milliseconds
 }
 
 // ProofUse is the consumption of an action proof.

@@ -18,6 +18,8 @@ echo "== go vet"
 $GO vet ./...
 echo "== go test -race"
 $GO test -race -timeout 20m ./... "$@"
+echo "== go test -race -tags conformance"
+$GO test -race -tags conformance -run Conformance ./registry/journal ./api ./cmd/writ
 if [ $node = no ]; then
 	echo "skipped: contract tests and the Node check of the vectors need Node 20"
 fi

@@ -28,7 +28,34 @@ A network is the name of a file that ships with the program (see chain-config), 
 a file of your own. A key file holds 32 bytes in hexadecimal and is readable by you
 alone; the wallet's pays for gas and has no authority over the log.`,
 	}
-	cmd.AddCommand(chainDeployCmd(), chainRegisterCmd())
+	cmd.AddCommand(chainAddressCmd(), chainDeployCmd(), chainRegisterCmd())
+	return cmd
+}
+
+// chainAddressCmd prints what has to be funded, or named, before a chain is used.
+func chainAddressCmd() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "address FILE", Short: "Print the address of a key file", Args: cobra.ExactArgs(1),
+		Example: "  writ chain address writ-data/keys/wallet.key",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			secret, err := readLedgerKey(args[0])
+			if err != nil {
+				return err
+			}
+			wallet, err := evm.NewWallet(secret)
+			if err != nil {
+				return err
+			}
+			address := wallet.Address().Hex()
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), map[string]string{"address": address})
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), address)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write the answer as JSON")
 	return cmd
 }
 

@@ -20,7 +20,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/writ-registry/writ/anchor"
-	"github.com/writ-registry/writ/anchor/evm"
 	"github.com/writ-registry/writ/api"
 	"github.com/writ-registry/writ/internal/sqlstore"
 	"github.com/writ-registry/writ/registry"
@@ -113,7 +112,6 @@ type server struct {
 	pdp         *policy.PDP
 	journal     *journal.Journal
 	checkpoints *anchor.Checkpointer
-	chain       *evm.Chain                // nil unless embedded
 	anchoring   atomic.Pointer[anchoring] // nil with --chain none, and until an endpoint answers
 	metrics     *api.Metrics
 
@@ -361,8 +359,11 @@ func (s *server) bootstrap(ctx context.Context) error {
 	}
 	s.Token = strings.TrimSpace(string(raw))
 	size, _, err := s.db.Log(s.logOrigin).Head(ctx)
-	if err != nil || size > 0 {
-		return err // the file may be gone by then: it belongs to the operator
+	if err != nil {
+		return err
+	}
+	if size > 0 { // the token's file may be gone by now: it belongs to the operator
+		return s.registry.CheckKeys(ctx)
 	}
 	if s.Token == "" {
 		s.Token = registry.NewSecret(registry.ActorPrincipal)
@@ -462,11 +463,8 @@ func (s *server) closeAll() {
 		_ = s.tasks.Wait() // its error was or will be returned by Close
 	}
 	if a := s.anchoring.Load(); a != nil {
-		a.ledger.Close()
-	}
-	if s.chain != nil {
-		if err := s.chain.Close(); err != nil {
-			s.log.Error("close embedded chain", "err", err)
+		if err := a.close(); err != nil {
+			s.log.Error("close the ledger", "err", err)
 		}
 	}
 	if s.db != nil {

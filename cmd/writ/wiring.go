@@ -23,8 +23,20 @@ import (
 
 // anchoring is the place that heads are anchored at, and what carries them.
 type anchoring struct {
+	chain     *evm.Chain // nil unless embedded
 	ledger    *evm.Ledger
 	submitter *anchor.Submitter
+}
+
+func (a *anchoring) close() error {
+	var err error
+	if a.ledger != nil {
+		err = a.ledger.Close()
+	}
+	if a.chain != nil {
+		err = errors.Join(err, a.chain.Close())
+	}
+	return err
 }
 
 // openAnchoring opens the ledger at start. An endpoint that does not answer, or
@@ -35,6 +47,9 @@ func (s *server) openAnchoring(ctx context.Context) error {
 		return nil
 	}
 	err := s.openLedger(ctx)
+	if a := s.anchoring.Load(); a != nil && a.chain != nil {
+		s.RPC = a.chain.Endpoint()
+	}
 	if errors.Is(err, anchor.ErrPushback) {
 		s.log.Error("the ledger is not to be had; going on without it", "chain", s.cfg.Chain, "err", err)
 		return nil
@@ -55,14 +70,14 @@ func (s *server) anchor(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.chain != nil {
-		s.tasks.Go(func() error { return alarm(ctx, s.log, "embedded chain stopped", s.chain.Run(ctx)) })
+	a := s.anchoring.Load()
+	if a.chain != nil {
+		s.tasks.Go(func() error { return alarm(ctx, s.log, "embedded chain stopped", a.chain.Run(ctx)) })
 	}
-	return s.anchoring.Load().submitter.Run(ctx)
+	return a.submitter.Run(ctx)
 }
 
-// openLedger opens the ledger and compares the log with it: a ledger that holds
-// more than the log, or another history, is an error.
+// openLedger opens the ledger and compares the log with it.
 func (s *server) openLedger(ctx context.Context) error {
 	network, err := findNetwork(ctx, s.cfg.Chain, s.cfg.Contract)
 	if err != nil {
@@ -81,47 +96,55 @@ func (s *server) openLedger(ctx context.Context) error {
 		return err
 	}
 	cfg := evm.Config{Network: network, Wallet: wallet, Origin: s.logOrigin, HeadKey: head.Address()}
-	var ledger *evm.Ledger
+	a := &anchoring{}
 	if network.Embedded {
-		ledger, err = s.openEmbedded(ctx, cfg, head)
+		err = s.openEmbedded(ctx, a, cfg, head)
 	} else {
-		ledger, err = evm.Open(ctx, cfg)
+		a.ledger, err = evm.Open(ctx, cfg)
 	}
-	if err != nil {
-		return err
-	}
-	onChain, err := ledger.Head(ctx, anchor.Included)
 	if err == nil {
-		err = s.checkpoints.CheckHead(ctx, onChain.Size, onChain.Root)
+		err = s.compare(ctx, a.ledger)
 	}
 	if err != nil {
-		ledger.Close()
-		return fmt.Errorf("compare the log with ledger %s: %w", network.Name, err)
+		return errors.Join(err, a.close())
 	}
 	interval := s.cfg.AnchorInterval
 	if !network.Embedded { // a chain of our own goes at any pace, others say theirs
 		interval = max(interval, network.Interval)
 	}
-	s.anchoring.Store(&anchoring{ledger, anchor.NewSubmitter(anchor.SubmitterConfig{
-		Ledger: ledger, Log: s.checkpoints, Signer: ledger.Signer(head), Attempts: s.db.Anchors(),
+	a.submitter = anchor.NewSubmitter(anchor.SubmitterConfig{
+		Ledger: a.ledger, Log: s.checkpoints, Signer: a.ledger.Signer(head), Attempts: s.db.Anchors(),
 		Interval: interval, Logger: s.log,
-	})})
+	})
+	s.anchoring.Store(a)
 	return nil
 }
 
-func (s *server) openEmbedded(ctx context.Context, cfg evm.Config, head *evm.HeadKey) (*evm.Ledger, error) {
+// compare refuses a ledger that holds more than the log, or another history.
+func (s *server) compare(ctx context.Context, ledger *evm.Ledger) error {
+	head, err := ledger.Head(ctx, anchor.Included)
+	if err == nil {
+		err = s.checkpoints.CheckHead(ctx, head.Size, head.Root)
+	}
+	if err != nil {
+		return fmt.Errorf("compare the log with ledger %s: %w", ledger.Info().Name, err)
+	}
+	return nil
+}
+
+func (s *server) openEmbedded(ctx context.Context, a *anchoring, cfg evm.Config, head *evm.HeadKey) error {
 	guardian, err := s.evmKey(keyGuardian)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.chain, err = evm.OpenEmbedded(ctx, filepath.Join(s.cfg.Data, chainFolder), evm.EmbeddedOptions{
+	a.chain, err = evm.OpenEmbedded(ctx, filepath.Join(s.cfg.Data, chainFolder), evm.EmbeddedOptions{
 		Account: cfg.Wallet.Address(), FreeBytes: freeBytes, DiskReserve: s.cfg.DiskReserve, Logger: s.log,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.RPC = s.chain.Endpoint()
-	return s.chain.OpenLedger(ctx, cfg, evm.Registration{Origin: s.logOrigin, HeadKey: head.Address(), Guardian: guardian.Address()})
+	a.ledger, err = a.chain.OpenLedger(ctx, cfg, evm.Registration{Origin: s.logOrigin, HeadKey: head.Address(), Guardian: guardian.Address()})
+	return err
 }
 
 func (s *server) evmKey(name string) (*evm.HeadKey, error) {

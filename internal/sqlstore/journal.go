@@ -159,6 +159,9 @@ func (w *writeTx) Expire(before time.Time) error {
 	if err := w.exec("proof", `DELETE FROM proofs WHERE expires_ms < ?`, before.UnixMilli()); err != nil {
 		return err
 	}
+	if err := w.exec("denial", `DELETE FROM denials WHERE expires_ms < ?`, before.UnixMilli()); err != nil {
+		return err
+	}
 	return w.exec("answer", `DELETE FROM idempotency WHERE expires_ms < ?`, before.UnixMilli())
 }
 

@@ -251,6 +251,12 @@ func (t tx) Fold(key string) (json.RawMessage, error) {
 	return json.RawMessage(answer), err
 }
 
-func (t tx) InsertFold(key string, answer json.RawMessage) error {
-	return t.exec("denial", `INSERT INTO denials (fold, answer, count) VALUES (?, ?, 1)`, key, string(answer))
+func (t tx) InsertFold(key string, answer json.RawMessage, expires int64) error {
+	return t.exec("denial", `INSERT INTO denials (fold, answer, count, expires_ms) VALUES (?, ?, 1, ?)`, key, string(answer), expires)
+}
+
+func (t tx) Clock() (time.Time, error) {
+	var ms int64
+	err := t.row("clock", []any{&ms}, `SELECT coalesce(max(time_ms), 0) FROM log_heads`)
+	return time.UnixMilli(ms).UTC(), err
 }

@@ -57,7 +57,7 @@ type Tx interface {
 	// Answer returns the kept answer to an idempotency key; NotFound.
 	Answer(scope, key string) (Answer, error)
 	InsertAnswer(scope, key string, a Answer) error
-	Expire(before time.Time) error // forgets proofs and answers
+	Expire(before time.Time) error // forgets proofs, folded denials and answers
 
 	Nested(f func() error) error // runs f under a savepoint
 	Commit() error

@@ -57,6 +57,9 @@ func judge(f *facts) Decision {
 	for _, c := range checks {
 		d.Reasons = append(d.Reasons, c.run(f)...)
 	}
+	if f.proof.code != "" && !f.insider() {
+		d.Reasons = checkPossession(f) // who proves nothing is told nothing of the agent
+	}
 	for _, r := range d.Reasons {
 		if r.Code != ApprovalRequired {
 			d.Verdict = Deny
@@ -67,6 +70,11 @@ func judge(f *facts) Decision {
 	d.QualifiedBy = qualifiedBy(f, d.Verdict)
 	d.Qualified = len(d.QualifiedBy) > 0
 	return d
+}
+
+// insider: the caller is an enforcement point of the agent's own org.
+func (f *facts) insider() bool {
+	return f.pep != nil && f.agent != nil && f.pep.Org == f.agent.Org
 }
 
 func checkStatus(f *facts) (out []Reason) {

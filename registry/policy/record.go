@@ -13,6 +13,9 @@ import (
 	"github.com/writ-registry/writ/registry"
 )
 
+// foldFor is how long repeats of a denial fold into its event.
+const foldFor = 24 * time.Hour
+
 // record consumes the proof and, where the decision is qualified, writes its
 // event, in one transaction. The authority epochs are read again inside it.
 func (p *PDP) record(ctx context.Context, call registry.Call, req Request, f *facts, d Decision, digest string) (Decision, error) {
@@ -38,10 +41,12 @@ func (p *PDP) record(ctx context.Context, call registry.Call, req Request, f *fa
 		if fold != "" {
 			switch first, err := tx.Fold(fold); {
 			case err == nil:
-				if err := json.Unmarshal(first, &out); err != nil {
+				var recorded Decision
+				if err := json.Unmarshal(first, &recorded); err != nil {
 					return registry.Draft{}, err
 				}
-				out.Folded = true
+				// The event is the first one's; what is said of this act is its own.
+				out.ID, out.Event, out.Folded = recorded.ID, recorded.Event, true
 				return registry.Draft{Epochs: f.epochs}, f.consume(tx, call.Caller, digest, out)
 			case !errors.Is(err, registry.NotFound):
 				return registry.Draft{}, err
@@ -56,7 +61,7 @@ func (p *PDP) record(ctx context.Context, call registry.Call, req Request, f *fa
 				if err != nil {
 					return err
 				}
-				if err := tx.InsertFold(fold, raw); err != nil {
+				if err := tx.InsertFold(fold, raw, f.now.Add(foldFor).UnixMilli()); err != nil {
 					return err
 				}
 			}

@@ -204,8 +204,15 @@ func TestEvidence(t *testing.T) {
 		decide(t, h, a.Direct(), a.Ask(t, g, "create", "shipment", "1", `{}`))
 	}
 	d := decide(t, h, a.Direct(), a.Ask(t, g, "create", "shipment", "1", `{"weight":1.5}`))
-	h.Clock.Add(-time.Hour) // the registry's clock never falls
-	decide(t, h, a.Direct(), a.Ask(t, g, "create", "shipment", "1", `{}`))
+	h.Clock.Add(-time.Hour) // the registry's clock never falls: no spent proof revives, no time goes back
+	_, err := h.PDP.Decide(t.Context(), a.Direct(), a.Ask(t, g, "create", "shipment", "1", `{}`))
+	var refused *registry.Error
+	if !errors.As(err, &refused) || refused.Code != "stale" {
+		t.Errorf("a proof by a clock that was set back: %v", err)
+	}
+	if _, err := h.SetKill(t.Context(), h.Call(), registry.Scope{Kind: registry.ScopeAgent, ID: a.ID}, "drill"); err != nil {
+		t.Fatal(err)
+	}
 
 	events, err := h.ListEvents(t.Context(), h.Operator, "", "", registry.EventFilter{})
 	if err != nil {

@@ -36,6 +36,9 @@ func (p *PDP) Verify(ctx context.Context, caller registry.Caller, req Request) (
 	for _, check := range []func(*facts) []Reason{checkStatus, checkPossession, checkGrant, checkCapability} {
 		v.Reasons = append(v.Reasons, check(f)...)
 	}
+	if f.proof.code != "" && !f.insider() {
+		v.Reasons = checkPossession(f)
+	}
 	if len(v.Reasons) > 0 {
 		return v, nil
 	}

@@ -101,12 +101,14 @@ CREATE TABLE proofs (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX proofs_expiry ON proofs (expires_ms);
 
--- Repeated denies fold into one event per (agent, action, reasons, epochs).
+-- Repeated denies fold into one event per (agent, action, reasons, epochs) and day.
 CREATE TABLE denials (
-    fold   TEXT PRIMARY KEY,
-    answer TEXT    NOT NULL,
-    count  INTEGER NOT NULL
+    fold       TEXT PRIMARY KEY,
+    answer     TEXT    NOT NULL,
+    count      INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX denials_expiry ON denials (expires_ms);
 
 CREATE TABLE idempotency (
     scope      TEXT    NOT NULL,
