@@ -23,7 +23,7 @@ type conformance struct {
 	Append func(ctx context.Context, entry []byte) (index uint64, err error)
 }
 
-func (s *server) routeConformance(e *gin.Engine) { e.POST("/log/add", s.addEntry) }
+func (conformance) routes(s *server, e *gin.Engine) { e.POST("/log/add", s.addEntry) }
 
 // addEntry takes the body as an entry and answers its index in decimal. When
 // the queue is full it is 503 with Retry-After, as for every write.

@@ -7,4 +7,4 @@ import "github.com/gin-gonic/gin"
 // conformance is empty: a registry takes events only, no raw entries.
 type conformance struct{}
 
-func (*server) routeConformance(*gin.Engine) {}
+func (conformance) routes(*server, *gin.Engine) {}

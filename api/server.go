@@ -154,7 +154,7 @@ func (s *server) routes() *gin.Engine {
 	e.GET("/v1/log", s.logState)
 	e.GET("/log/checkpoint", s.checkpoint)
 	e.GET("/log/tile/*path", s.tile)
-	s.routeConformance(e)
+	s.conformance.routes(s, e)
 	e.GET("/.well-known/did.json", s.registryDID)
 	e.GET("/agents/:id/did.json", s.agentDID)
 	e.GET("/agents/:id/did.jsonl", s.agentDIDLog)
