@@ -4,7 +4,7 @@ DATA    ?= writ-data
 BIN     := bin
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test lint bench drill conformance contracts generate clean
+.PHONY: help build run demo test lint fuzz bench drill conformance contracts generate clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -24,8 +24,12 @@ test: ## every test against the real parts (Go with the race detector, Foundry w
 lint: ## gofmt, go vet, golangci-lint
 	@sh scripts/lint.sh
 
-bench: ## micro-benchmarks of the hot parts
-	$(GO) test -run '^$$' -bench . -benchtime 1s ./anchor/tlog ./registry/... ./internal/... ./client/...
+fuzz: ## every fuzz target, 60 s each (FUZZTIME=10s for less)
+	@sh scripts/fuzz.sh
+
+bench: ## all scenarios with their peers, then the hot parts alone (SCALE=1: and 10^6 agents)
+	@sh scripts/bench/run.sh
+	$(GO) test -run '^$$' -bench . -benchtime 0.3s ./anchor/tlog ./registry/... ./internal/... ./client/...
 
 drill: ## kill -9 under load, 50 rounds, nothing acknowledged is lost
 	WRIT_DRILL_ROUNDS=50 $(GO) test -run TestKill9 -count 1 -timeout 60m -v ./cmd/writ
