@@ -391,7 +391,10 @@ func (s *server) serve(run context.Context, listener net.Listener) error {
 	}
 	s.http = &http.Server{
 		Handler: handler, TLSConfig: tlsConfig,
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second,
+		// The first header's time runs from the accept, and pools of busy clients
+		// hold connections that they have not used yet; to close one under a POST
+		// is an error that HTTP clients do not retry.
+		ReadHeaderTimeout: 30 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
