@@ -17,7 +17,7 @@ import (
 const (
 	// DefaultCheckpointInterval keeps a checkpoint less than 100 ms behind the
 	// committed head, the signature and two syncs to disk included.
-	DefaultCheckpointInterval = 75 * time.Millisecond
+	DefaultCheckpointInterval = 50 * time.Millisecond
 	// DefaultCheckpointKeep is longer than an anchor attempt needs to be
 	// journalled after the checkpoint it is made for.
 	DefaultCheckpointKeep = 10 * time.Minute
