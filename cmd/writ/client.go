@@ -123,7 +123,6 @@ func (c *connection) say(cmd *cobra.Command, v any, human func(*screen)) error {
 func writeJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
 	return enc.Encode(v)
 }
 

@@ -222,7 +222,7 @@ func checkEvidence(t *testing.T, cid string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	writIn(t, string(receipt), "verify", "-", "--json").want(t, 0, `"ok": true`)
+	writIn(t, string(receipt), "verify", "-", "--json").want(t, 0, `"ok":true`)
 	for _, at := range []int{len(receipt) / 4, len(receipt) / 2, len(receipt) - 20} {
 		flipped := bytes.Clone(receipt)
 		flipped[at] ^= 1
