@@ -103,9 +103,13 @@ func bench(ctx context.Context, o options) error {
 	}
 	if o.peers {
 		// Peers first: the last line is the scenario's own.
-		for _, peer := range map[string][]string{"decision": {"opa", "openfga"}, "verify": {"opa", "openfga"}, "log": {"tessera"}}[o.scenario] {
+		for _, peer := range map[string][]string{"decision": {"opa", "openfga"}, "verify": {"opa", "openfga"}, "log": {"tessera/1ms", "tessera/10ms", "tessera/50ms"}}[o.scenario] {
 			p := o
 			p.peer = peer
+			if name, age, ok := strings.Cut(peer, "/"); ok {
+				p.peer = name
+				p.tesseraAge, _ = time.ParseDuration(age)
+			}
 			if err := p.one(ctx); err != nil {
 				// A peer that is not there must not sink the run; its row says why.
 				p.print(row{Scenario: o.scenario, Target: peer, Clients: o.clients, Rate: o.rate, Entries: -1, Load: loadavg(), Error: err.Error()})
