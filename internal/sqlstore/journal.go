@@ -47,7 +47,7 @@ func (j *Journal) Begin(ctx context.Context) (journal.Tx, error) {
 		j.db.unlock()
 		return nil, translate(err, "transaction")
 	}
-	return &writeTx{tx: tx{conn{j.db.journal}}, db: j.db, origin: j.origin}, nil
+	return &writeTx{tx: tx{conn{j.db.journal}, j.origin}, db: j.db}, nil
 }
 
 // View implements journal.Backend: one read transaction is one snapshot.
@@ -60,15 +60,14 @@ func (j *Journal) View(ctx context.Context, f func(registry.Tx) error) error {
 	if err := s.exec(`BEGIN`); err != nil {
 		return translate(err, "snapshot")
 	}
-	err = f(tx{conn{s}})
+	err = f(tx{conn{s}, j.origin})
 	return errors.Join(err, translate(s.exec(`ROLLBACK`), "snapshot")) // ends the snapshot; it wrote nothing
 }
 
 type writeTx struct {
 	tx
-	db     *DB
-	origin string
-	ended  bool
+	db    *DB
+	ended bool
 }
 
 // HashTile implements tlog.Reader within the transaction.

@@ -11,7 +11,10 @@ import (
 )
 
 // tx implements registry.Tx.
-type tx struct{ conn }
+type tx struct {
+	conn
+	origin string // of the log
+}
 
 func (t tx) Org(id string) (registry.Org, error) {
 	return doc[registry.Org](t.conn, "org", `SELECT doc FROM orgs WHERE id = ?`, id)
@@ -207,20 +210,40 @@ func (t tx) EventByCID(cid string) (registry.Event, error) {
 	return scanEvent(func(dest ...any) error { return t.row("event", dest, eventColumns+`WHERE cid = ?`, cid) })
 }
 
+// ListEvents reads along an index: that of the log, of an org or of an agent.
+// Each set of filters is its own statement, for a filter that may be absent
+// would keep SQLite from using them.
 func (t tx) ListEvents(f registry.EventFilter) ([]registry.Event, error) {
-	from, order := int64(-1), `idx > ?4 ORDER BY idx`
-	if f.Newest {
-		from, order = 1<<62, `idx < ?4 ORDER BY idx DESC`
+	query, args, err := selectEvents(t.origin, f)
+	if err != nil {
+		return nil, err
 	}
+	return list(t.conn, "event", scanEvent, query, args...)
+}
+
+func selectEvents(origin string, f registry.EventFilter) (query string, args []any, err error) {
+	where, args := `WHERE log = ?`, []any{origin}
+	add := func(on bool, cond string, arg any) {
+		if on {
+			where, args = where+` AND `+cond, append(args, arg)
+		}
+	}
+	add(f.Org != "", `org = ?`, f.Org)
+	add(f.Agent != "", `agent = ?`, f.Agent)
+	add(f.Type != "", `type = ?`, f.Type)
 	if f.After != "" {
 		n, err := strconv.ParseInt(f.After, 10, 64)
 		if err != nil {
-			return nil, registry.Invalid("/cursor", "not a cursor of this list")
+			return "", nil, registry.Invalid("/cursor", "not a cursor of this list")
 		}
-		from = n
+		add(!f.Newest, `idx > ?`, n)
+		add(f.Newest, `idx < ?`, n)
 	}
-	return list(t.conn, "event", scanEvent, eventColumns+`WHERE (?1 = '' OR org = ?1) AND (?2 = '' OR agent = ?2) AND (?3 = '' OR type = ?3) AND `+order+` LIMIT ?5`,
-		f.Org, f.Agent, f.Type, from, f.Limit)
+	order := ` ORDER BY idx LIMIT ?`
+	if f.Newest {
+		order = ` ORDER BY idx DESC LIMIT ?`
+	}
+	return eventColumns + where + order, append(args, f.Limit), nil
 }
 
 func (t tx) Disclosures(cid string) ([]canon.Disclosure, error) {

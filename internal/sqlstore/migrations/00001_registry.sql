@@ -134,8 +134,8 @@ CREATE TABLE events (
     artifact BLOB    NOT NULL,
     PRIMARY KEY (log, idx)
 ) STRICT;
-CREATE UNIQUE INDEX events_org ON events (org, org_seq);
-CREATE INDEX events_agent ON events (agent, seq);
+CREATE INDEX events_org ON events (log, org, idx);
+CREATE INDEX events_agent ON events (log, agent, idx);
 
 CREATE TABLE disclosures (
     cid   TEXT NOT NULL,
