@@ -653,7 +653,7 @@ func launch(t *testing.T, cfg serveConfig) *program {
 	}
 	p := &program{out: &output{more: make(chan struct{}, 1)}, exited: make(chan struct{})}
 	p.cmd = exec.Command(self, "serve", "--data", cfg.Data, "--listen", cfg.Listen, "--chain", cfg.Chain,
-		"--anchor-interval", cfg.AnchorInterval.String(), "--log-level", "warn")
+		"--anchor-interval", cfg.AnchorInterval.String(), "--disk-reserve", fmt.Sprint(cfg.DiskReserve), "--log-level", "warn")
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "WRIT_") {
 			p.cmd.Env = append(p.cmd.Env, v)

@@ -138,7 +138,8 @@ func (s *server) openEmbedded(ctx context.Context, a *anchoring, cfg evm.Config,
 		return err
 	}
 	a.chain, err = evm.OpenEmbedded(ctx, filepath.Join(s.cfg.Data, chainFolder), evm.EmbeddedOptions{
-		Account: cfg.Wallet.Address(), FreeBytes: freeBytes, DiskReserve: s.cfg.DiskReserve, Logger: s.log,
+		// Twice the registry's: the chain makes way before a decision is refused.
+		Account: cfg.Wallet.Address(), FreeBytes: freeBytes, DiskReserve: 2 * s.cfg.DiskReserve, Logger: s.log,
 	})
 	if err != nil {
 		return err
