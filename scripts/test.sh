@@ -14,12 +14,18 @@ if command -v npm >/dev/null 2>&1 && command -v node >/dev/null 2>&1; then
 	bash scripts/contracts/test.sh
 fi
 
+redis=yes
+sh scripts/redis.sh || redis=no
+
 echo "== go vet"
 $GO vet ./...
 echo "== go test -race"
 $GO test -race -timeout 20m ./... "$@"
 echo "== go test -race -tags conformance"
 $GO test -race -tags conformance -run Conformance ./registry/journal ./api ./cmd/writ
+if [ $redis = no ]; then
+	echo "skipped: the tests on a real Redis need redis-server"
+fi
 if [ $node = no ]; then
 	echo "skipped: contract tests and the Node check of the vectors need Node 20"
 fi

@@ -53,6 +53,7 @@ var own = map[string][]string{
 	"anchor/anchortest":            {"anchor", "anchor/tlog"},
 	"anchor/evm":                   {"anchor", "anchor/evm/bind/loganchor"},
 	"anchor/evm/bind/loganchor":    {},
+	"internal/hotstate":            {},
 	"internal/sqlstore":            {"internal/canon", "registry", "registry/journal", "anchor", "anchor/tlog"},
 	"registry/registrytest":        {"internal/...", "registry/..."},
 	"client":                       {"internal/canon", "internal/jose", "registry/capability", "client/..."},

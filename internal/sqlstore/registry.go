@@ -162,7 +162,7 @@ func (t tx) Epoch(s registry.Scope) (n uint64, err error) {
 
 func (t tx) Authority(scopes []registry.Scope) ([]registry.Epoch, []registry.Kill, error) {
 	epochs := make([]registry.Epoch, len(scopes))
-	args := []any{"", "", "", ""} // as many as a decision has today: one statement, prepared once
+	args := []any{"", "", "", "", ""} // as many as a decision has today: one statement, prepared once
 	if len(scopes) > len(args) {
 		return nil, nil, registry.Errorf(registry.Malformed, "more than %d scopes", len(args))
 	}
@@ -188,7 +188,7 @@ func (t tx) Authority(scopes []registry.Scope) ([]registry.Epoch, []registry.Kil
 			}
 		}
 		return struct{}{}, nil
-	}, `SELECT scope, epoch, '' FROM epochs WHERE scope IN (?1, ?2, ?3, ?4) UNION ALL SELECT scope, 0, doc FROM kills WHERE scope IN (?1, ?2, ?3, ?4)`, args...)
+	}, `SELECT scope, epoch, '' FROM epochs WHERE scope IN (?1, ?2, ?3, ?4, ?5) UNION ALL SELECT scope, 0, doc FROM kills WHERE scope IN (?1, ?2, ?3, ?4, ?5)`, args...)
 	return epochs, kills, err
 }
 

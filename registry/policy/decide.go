@@ -24,6 +24,7 @@ type PDP struct {
 	Now    func() time.Time
 
 	tokens *otter.Cache[[32]byte, *capability.Grant]
+	spent  spending
 
 	// evaluated is called between the judgement and its commit; tests use it
 	// to let a kill come first.
@@ -89,17 +90,18 @@ func (p *PDP) Decide(ctx context.Context, call registry.Call, req Request) (Deci
 			return Decision{}, err
 		}
 	}
-	spent := false // the relayed proof was used before
+	id := registry.NewID()
+	var spent *registry.Error // the relayed proof was used before, or may have been
 	for range attempts {
 		f, err := p.load(ctx, call.Caller, req)
 		if err != nil {
 			return Decision{}, err
 		}
-		if spent {
-			f.proof.code, f.proof.detail = errReplayed.Code, errReplayed.Detail
+		if spent != nil {
+			f.proof.code, f.proof.detail = spent.Code, spent.Detail
 		}
 		d := judge(f)
-		d.ID = registry.NewID()
+		d.ID = id
 		if call.Caller.PEP == nil && d.failure != "" {
 			return Decision{}, unproven(f)
 		}
@@ -110,8 +112,8 @@ func (p *PDP) Decide(ctx context.Context, call registry.Call, req Request) (Deci
 		switch {
 		case errors.Is(err, registry.ErrEpochMoved):
 			continue
-		case errors.Is(err, errReplayed) && call.Caller.PEP != nil:
-			spent = true // judge again, without it
+		case call.Caller.PEP != nil && (errors.Is(err, errReplayed) || errors.Is(err, errForgotten)):
+			errors.As(err, &spent) // judge again, without it
 			continue
 		}
 		return d, err
@@ -144,7 +146,7 @@ func unproven(f *facts) error {
 
 // load authenticates the act and reads the facts in one snapshot.
 func (p *PDP) load(ctx context.Context, caller registry.Caller, req Request) (*facts, error) {
-	f := &facts{now: p.Now(), act: req.Act, context: req.Context, pep: caller.PEP}
+	f := &facts{now: p.Now(), read: time.Now(), act: req.Act, context: req.Context, pep: caller.PEP}
 	action := req.Act.Action + ":" + req.Act.Resource.Type
 	token, tokenErr := p.token(req.Token)
 	err := p.Store.View(ctx, func(tx registry.Tx) error {
@@ -194,8 +196,11 @@ func (f *facts) readAuthority(tx registry.Tx) error {
 	if f.grant != nil {
 		scopes = append(scopes, registry.Scope{Kind: registry.ScopeGrant, ID: f.grant.ID})
 	}
-	var err error
-	f.epochs, f.kills, err = tx.Authority(scopes)
+	epochs, kills, err := tx.Authority(append(scopes, spentScope))
+	if err == nil {
+		last := len(epochs) - 1
+		f.epochs, f.kills, f.fence = epochs[:last:last], kills, epochs[last].Value
+	}
 	return err
 }
 
@@ -238,7 +243,7 @@ func (p *PDP) prove(f *facts, req Request, tokenErr error) {
 		return
 	}
 	c := proof.Claims()
-	f.proof = possession{thumbprint: key.Thumbprint(), jti: c.ID, audience: c.Audience, hash: proof.Hash(), expires: time.Unix(c.Expires, 0)}
+	f.proof = possession{thumbprint: key.Thumbprint(), jti: c.ID, audience: c.Audience, hash: proof.Hash(), issued: c.IssuedAt, expires: time.Unix(c.Expires, 0)}
 }
 
 func code(err error) string {

@@ -12,6 +12,7 @@ import (
 // facts is all that a judgement may look at, read in one snapshot.
 type facts struct {
 	now       time.Time
+	read      time.Time // by the monotonic clock: when the snapshot was opened
 	act       capability.Act
 	context   Context
 	pep       *registry.PEP   // nil for a direct call
@@ -22,6 +23,7 @@ type facts struct {
 	entry     registry.CatalogueAction
 	catalogue registry.Catalogue
 	epochs    []registry.Epoch
+	fence     uint64 // the epoch of spentScope
 	proof     possession
 }
 
@@ -33,6 +35,7 @@ type possession struct {
 	jti        string
 	audience   string
 	hash       string
+	issued     int64 // Unix seconds
 	expires    time.Time
 }
 

@@ -17,25 +17,37 @@ import (
 const foldFor = 24 * time.Hour
 
 // record consumes the proof and, where the decision is qualified, writes its
-// event, in one transaction. The authority epochs are read again inside it.
+// event, in one transaction. The authority epochs are read again inside it. An
+// unqualified permit whose proof the memory has spent needs no transaction: the
+// epochs are read again after that.
 func (p *PDP) record(ctx context.Context, call registry.Call, req Request, f *facts, d Decision, digest string) (Decision, error) {
 	if f.agent == nil {
 		// Nobody's act: counted by the caller, never logged.
 		d.Qualified, d.QualifiedBy = false, nil
 		return d, nil
 	}
+	u, err := p.spend(ctx, call.Caller, f, d, digest)
+	if err != nil {
+		return Decision{}, err
+	}
+	if u.enough {
+		if err := p.stands(ctx, f, u.era); err != nil {
+			return Decision{}, err
+		}
+		return d, nil
+	}
 	draft, err := p.draft(call, req, f, d)
 	if err != nil {
 		return Decision{}, err
 	}
-	out := d
+	out, epochs := d, u.fenced(f.epochs)
 	_, err = p.Store.Commit(ctx, registry.Command{Run: func(tx registry.Tx) (registry.Draft, error) {
 		out = d
-		if again, err := repeated(tx, call.Caller, f, digest); err != nil || again != nil {
+		if again, err := repeated(tx, call.Caller, f, d, digest, u); err != nil || again != nil {
 			if again != nil {
 				out = *again
 			}
-			return registry.Draft{Epochs: f.epochs}, err
+			return registry.Draft{Epochs: epochs}, err
 		}
 		fold := f.foldKey(d)
 		if fold != "" {
@@ -47,12 +59,12 @@ func (p *PDP) record(ctx context.Context, call registry.Call, req Request, f *fa
 				}
 				// The event is the first one's; what is said of this act is its own.
 				out.ID, out.Event, out.Folded = recorded.ID, recorded.Event, true
-				return registry.Draft{Epochs: f.epochs}, f.consume(tx, call.Caller, digest, out)
+				return registry.Draft{Epochs: epochs}, f.consume(tx, call.Caller, digest, out)
 			case !errors.Is(err, registry.NotFound):
 				return registry.Draft{}, err
 			}
 		}
-		dr := registry.Draft{Epochs: f.epochs, Sequenced: func(tx registry.Tx, refs []registry.EventRef) error {
+		dr := registry.Draft{Epochs: epochs, Sequenced: func(tx registry.Tx, refs []registry.EventRef) error {
 			if len(refs) > 0 {
 				out.Event = &refs[0]
 			}
@@ -78,13 +90,13 @@ func (p *PDP) record(ctx context.Context, call registry.Call, req Request, f *fa
 // repeated finds an earlier use of the proof. The same caller with the same
 // body gets the recorded answer, unless that was a permit and authority has
 // moved since; anyone else, and an agent for itself, is refused.
-func repeated(tx registry.Tx, c registry.Caller, f *facts, digest string) (*Decision, error) {
+func repeated(tx registry.Tx, c registry.Caller, f *facts, now Decision, digest string, u use) (*Decision, error) {
 	if f.proof.code != "" {
 		return nil, nil
 	}
 	use, err := tx.ProofUse(f.proof.thumbprint, f.proof.jti)
 	if errors.Is(err, registry.NotFound) {
-		return nil, nil
+		return u.unrecorded(c, f, now)
 	} else if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/writ-registry/writ/internal/hotstate"
 	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/internal/sqlstore"
 	"github.com/writ-registry/writ/registry"
@@ -68,6 +69,9 @@ func New(t testing.TB, opts ...Option) *House {
 	var err error
 	if h.Operator, err = h.Authenticate(t.Context(), h.Secret); err != nil {
 		t.Fatalf("authenticate the operator: %v", err)
+	}
+	if err := h.PDP.Remember(t.Context(), &hotstate.Memory{}); err != nil {
+		t.Fatalf("memory of spent proofs: %v", err)
 	}
 	return h
 }
