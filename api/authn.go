@@ -55,8 +55,10 @@ func (s *server) identify(c *gin.Context, token string) (err error) {
 		return err
 	}
 	r := requestOf(c.Request.Context())
-	r.caller, err = s.Registry.Authenticate(c.Request.Context(), token)
-	return err
+	if r.caller, err = s.Registry.Authenticate(c.Request.Context(), token); err != nil {
+		return err
+	}
+	return s.withinQuota(c, r.caller)
 }
 
 func (s *server) withinBudget(c *gin.Context) error {
@@ -126,7 +128,7 @@ const (
 	maxTracked   = 1 << 16
 )
 
-// budget is a token bucket of failures for each address. An address without a
+// budget is a token bucket for each address, or each caller. One without a
 // bucket has a full one.
 type budget struct {
 	burst, rate float64
@@ -141,14 +143,7 @@ type debt struct {
 }
 
 func newBudget(burst int, rate float64) *budget {
-	b := &budget{burst: float64(burst), rate: rate, spent: map[string]debt{}}
-	if b.burst <= 0 {
-		b.burst = defaultBurst
-	}
-	if b.rate <= 0 {
-		b.rate = defaultRate
-	}
-	return b
+	return &budget{burst: float64(burst), rate: rate, spent: map[string]debt{}}
 }
 
 // left is what is still missing from d now.
@@ -160,6 +155,10 @@ func (b *budget) left(d debt, now time.Time) float64 {
 func (b *budget) wait(addr string, now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.owed(addr, now)
+}
+
+func (b *budget) owed(addr string, now time.Time) time.Duration {
 	over := b.left(b.spent[addr], now) - (b.burst - 1)
 	if over <= 0 {
 		return 0
@@ -171,6 +170,21 @@ func (b *budget) wait(addr string, now time.Time) time.Duration {
 func (b *budget) spend(addr string, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.charge(addr, now)
+}
+
+// take spends one token where there is one, else says how long to wait.
+func (b *budget) take(caller string, now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	wait := b.owed(caller, now)
+	if wait <= 0 {
+		b.charge(caller, now)
+	}
+	return wait
+}
+
+func (b *budget) charge(addr string, now time.Time) {
 	if _, known := b.spent[addr]; !known && len(b.spent) >= maxTracked {
 		b.forget(now)
 	}

@@ -11,6 +11,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -54,6 +55,16 @@ type Config struct {
 	FailureBurst int
 	FailureRate  float64
 
+	// CallerBurst and CallerRate bound the requests of one principal or
+	// enforcement point: that many at once, and that many a second after.
+	// 0 = 20,000 and 10,000. Stops are not counted.
+	CallerBurst int
+	CallerRate  float64
+
+	// MaxInFlight is how many requests are in hand at once; more answer 503.
+	// Stops and the operations endpoints have room of their own. 0 = 4,096.
+	MaxInFlight int
+
 	conformance // more in the conformance build
 }
 
@@ -86,7 +97,10 @@ type Check struct {
 
 type server struct {
 	Config
-	budget *budget
+	budget *budget // failures by network address
+	quota  *budget // requests by caller
+	slots  chan struct{}
+	urgent chan struct{} // slots of stops
 	huma   huma.API
 	spec   spec
 }
@@ -113,7 +127,13 @@ func build(c Config) (*server, *gin.Engine, error) {
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics()
 	}
-	s := &server{Config: c, budget: newBudget(c.FailureBurst, c.FailureRate)}
+	s := &server{
+		Config: c,
+		budget: newBudget(cmp.Or(max(c.FailureBurst, 0), defaultBurst), cmp.Or(max(c.FailureRate, 0), defaultRate)),
+		quota:  newBudget(cmp.Or(max(c.CallerBurst, 0), callerBurst), cmp.Or(max(c.CallerRate, 0), callerRate)),
+		slots:  make(chan struct{}, cmp.Or(max(c.MaxInFlight, 0), maxInFlight)),
+		urgent: make(chan struct{}, maxStops),
+	}
 	if err := c.Metrics.watch(s); err != nil {
 		return nil, nil, err
 	}
@@ -129,7 +149,7 @@ func (s *server) routes() *gin.Engine {
 	if err := e.SetTrustedProxies(nil); err != nil {
 		panic(err) // nil is always accepted
 	}
-	e.Use(s.begin, s.observe, s.recover, s.params)
+	e.Use(s.begin, s.observe, s.recover, s.admit, s.params)
 	e.NoRoute(s.noRoute)
 	e.NoMethod(s.noMethod)
 

@@ -46,7 +46,7 @@ var table = []entry{
 	{registry.TooLarge, http.StatusRequestEntityTooLarge, "Something is over its limit", 0},
 	{MediaType, http.StatusUnsupportedMediaType, "The body is not in a supported format", 0},
 	{registry.Mismatch, http.StatusUnprocessableEntity, "The Idempotency-Key belongs to another request", 0},
-	{RateLimited, http.StatusTooManyRequests, "Too many failures", 0},
+	{RateLimited, http.StatusTooManyRequests, "Too many requests", 0},
 	{Internal, http.StatusInternalServerError, "The registry failed", 0},
 	{registry.Unavailable, http.StatusServiceUnavailable, "Try again later", 1},
 }

@@ -2,7 +2,7 @@
 // logs. It implements registry.Store over a database (the port Backend).
 //
 // Life of a command. Commit queues it. Run takes whatever is queued when the
-// previous commit ends, urgent commands first, and in ONE transaction
+// previous commit ends, urgent commands before others, and in ONE transaction
 //
 //  1. locks the head of the log,
 //  2. runs each command under a savepoint, so that a bad one sinks alone,
@@ -201,8 +201,9 @@ func (j *Journal) Run(ctx context.Context) error {
 	}
 }
 
-// gather waits for a command and takes all that are queued with it, urgent
-// ones first.
+// gather waits for a command and takes all that are queued with it. Urgent ones
+// are committed without them: a kill does not wait for a full batch. The one
+// ordinary command that may be in hand goes with them, so that these get on, too.
 func (j *Journal) gather(ctx context.Context) []*pending {
 	var batch []*pending
 	add := func(p *pending) {
@@ -241,7 +242,9 @@ func (j *Journal) gather(ctx context.Context) []*pending {
 	} else {
 		batch = append(batch, first)
 	}
-	take(j.queue)
+	if !batch[0].urgent {
+		take(j.queue)
+	}
 	return batch
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -319,6 +320,77 @@ func TestPushback(t *testing.T) {
 	if err := <-out; !errors.Is(err, registry.Unavailable) {
 		t.Errorf("a command left in the queue: %v", err)
 	}
+}
+
+// TestKillPassesAFullQueue: the queue of ordinary commands is full and slow. A
+// kill is not refused, and waits for the batch in hand and one more command at
+// most.
+func TestKillPassesAFullQueue(t *testing.T) {
+	const queue = 8
+	h := registrytest.New(t, func(c *journal.Config) { c.Queue = queue })
+	started, release := make(chan struct{}, queue+1), make(chan struct{}, 2)
+	indices := make(chan uint64, queue+1)
+	var writers sync.WaitGroup
+	write := func(name string) {
+		cmd := orgCommand(name)
+		run := cmd.Run
+		cmd.Run = func(tx registry.Tx) (registry.Draft, error) {
+			started <- struct{}{}
+			<-release
+			return run(tx)
+		}
+		writers.Go(func() {
+			out, err := h.Journal.Commit(t.Context(), cmd)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				return
+			}
+			indices <- out.Events[0].Index
+		})
+	}
+	waiting := func(urgent, ordinary int) {
+		for u, o := h.Journal.Waiting(); u != urgent || o != ordinary; u, o = h.Journal.Waiting() {
+			runtime.Gosched()
+		}
+	}
+	write("in-hand")
+	<-started
+	for i := range queue {
+		write(fmt.Sprint("waiting-", i))
+	}
+	waiting(0, queue)
+	if _, err := h.Journal.Commit(t.Context(), registry.Command{}); !errors.Is(err, journal.ErrBusy) {
+		t.Fatalf("got %v, want pushback", err)
+	}
+	type answer struct {
+		registry.Outcome[registry.Kill]
+		err error
+	}
+	killed := make(chan answer)
+	go func() {
+		out, err := h.SetKill(t.Context(), h.Call(), registry.Scope{Kind: registry.ScopeGlobal}, "drill")
+		killed <- answer{out, err}
+	}()
+	waiting(1, queue)
+	release <- struct{}{}
+	release <- struct{}{}
+	kill := <-killed // although all others but two are held for ever
+	close(release)
+	if kill.err != nil {
+		t.Fatal(kill.err)
+	}
+	writers.Wait()
+	close(indices)
+	before := 0
+	for i := range indices {
+		if i < kill.Event.Index {
+			before++
+		}
+	}
+	if before != 1 {
+		t.Errorf("%d of the %d ordinary commands have their place before the kill, want the one in hand", before, queue+1)
+	}
+	reverify(t, h)
 }
 
 func TestEnvelopeIsClosed(t *testing.T) {

@@ -1,0 +1,4 @@
+package journal
+
+// Waiting is how many commands are queued.
+func (j *Journal) Waiting() (urgent, ordinary int) { return len(j.urgent), len(j.queue) }
