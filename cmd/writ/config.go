@@ -39,6 +39,9 @@ type serveConfig struct {
 	NewCheckpointHome bool `yaml:"new_checkpoint_home"`
 	// DiskReserve is the free space, in bytes, below which writes are refused.
 	DiskReserve uint64 `yaml:"disk_reserve"`
+	// Redis is the URL (redis:// or rediss://) of the server that remembers the
+	// spent proofs of unqualified permits. Default: this process does.
+	Redis string `yaml:"redis"`
 	// TLSCert and TLSKey (PEM files) turn on TLS; ClientCA demands and verifies
 	// client certificates.
 	TLSCert  string `yaml:"tls_cert"`
@@ -69,6 +72,7 @@ func (c *serveConfig) bind(f *pflag.FlagSet) {
 	f.StringVar(&c.CheckpointHome, "checkpoint-home", c.CheckpointHome, "file outside the data folder that keeps the last checkpoint (default DATA.checkpoint)")
 	f.BoolVar(&c.NewCheckpointHome, "new-checkpoint-home", c.NewCheckpointHome, "accept that the second home is new although the log is not")
 	f.Uint64Var(&c.DiskReserve, "disk-reserve", c.DiskReserve, "free bytes below which writes are refused")
+	f.StringVar(&c.Redis, "redis", c.Redis, "redis:// or rediss:// URL that remembers spent proofs of unqualified permits (default: in memory)")
 	f.StringVar(&c.TLSCert, "tls-cert", c.TLSCert, "PEM certificate chain; turns on TLS")
 	f.StringVar(&c.TLSKey, "tls-key", c.TLSKey, "PEM key of --tls-cert")
 	f.StringVar(&c.ClientCA, "client-ca", c.ClientCA, "PEM CAs; demands client certificates")

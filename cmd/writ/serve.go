@@ -21,6 +21,7 @@ import (
 
 	"github.com/writ-registry/writ/anchor"
 	"github.com/writ-registry/writ/api"
+	"github.com/writ-registry/writ/internal/hotstate"
 	"github.com/writ-registry/writ/internal/sqlstore"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/did"
@@ -111,6 +112,7 @@ type server struct {
 	registry    *registry.Registry
 	pdp         *policy.PDP
 	journal     *journal.Journal
+	redis       *hotstate.Redis // nil without --redis
 	checkpoints *anchor.Checkpointer
 	anchoring   atomic.Pointer[anchoring] // nil with --chain none, and until an endpoint answers
 	metrics     *api.Metrics
@@ -161,6 +163,9 @@ func startServer(ctx context.Context, cfg serveConfig, log *slog.Logger) (_ *ser
 	}
 	if err == nil {
 		err = s.checkpoints.Check(ctx)
+	}
+	if err == nil {
+		err = s.openMemory(ctx)
 	}
 	if err != nil {
 		listener.Close()
@@ -297,6 +302,7 @@ func (s *server) openRegistry(ctx context.Context) error {
 		Store: s.journal, Origin: s.Origin, DID: web.String(), TokenKey: token, UpdateKey: update, NextKey: next.Public(),
 	})
 	s.pdp = policy.New(s.journal, s.Origin, token.Public(), nil)
+	s.pdp.Ready = s.writable
 
 	signer, verifier, vkey, err := s.keys.note(keyCheckpoint, s.logOrigin)
 	if err != nil {
@@ -399,6 +405,7 @@ func (s *server) serve(run context.Context, listener net.Listener) error {
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	s.tasks.Go(func() error { return s.checkpoints.Run(run) })
+	s.tasks.Go(func() error { return s.pdp.Run(run) })
 	if s.cfg.Chain != "none" {
 		// A ledger that tells another history stops anchoring and writing, not
 		// reading: readiness says so, and the operator decides.
@@ -468,6 +475,11 @@ func (s *server) closeAll() {
 	if a := s.anchoring.Load(); a != nil {
 		if err := a.close(); err != nil {
 			s.log.Error("close the ledger", "err", err)
+		}
+	}
+	if s.redis != nil {
+		if err := s.redis.Close(); err != nil {
+			s.log.Error("close Redis", "err", err)
 		}
 	}
 	if s.db != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/writ-registry/writ/anchor/evm"
 	"github.com/writ-registry/writ/api"
 	chainconfig "github.com/writ-registry/writ/chain-config"
+	"github.com/writ-registry/writ/internal/hotstate"
 	"github.com/writ-registry/writ/internal/sqlstore"
 )
 
@@ -210,6 +211,19 @@ func (a anchorSource) NewestAnchors(ctx context.Context, origin string) ([]ancho
 		return nil, nil
 	}
 	return anchor.NewAnchorSource(a.s.db.Anchors(), a.s.logOrigin, open.ledger.Info()).NewestAnchors(ctx, origin)
+}
+
+// openMemory lets unqualified permits be spent in Redis or in this process. A
+// Redis that does not answer is no refusal to start: the database decides.
+func (s *server) openMemory(ctx context.Context) error {
+	if s.cfg.Redis == "" {
+		return s.pdp.Remember(ctx, &hotstate.Memory{}) // one process a data folder
+	}
+	var err error
+	if s.redis, err = hotstate.OpenRedis(s.cfg.Redis, s.logOrigin); err != nil {
+		return fmt.Errorf("--redis: %w", err)
+	}
+	return s.pdp.Remember(ctx, s.redis)
 }
 
 // handler is the REST API and the pages over the parts of this server.

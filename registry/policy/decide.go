@@ -22,6 +22,9 @@ type PDP struct {
 	Origin string         // the registry's, the pdp of action proofs
 	Issuer jose.PublicKey // of grant tokens
 	Now    func() time.Time
+	// Ready, if set, is asked before a permit that needs no transaction: a
+	// database that takes no writes is not to be trusted with what it says.
+	Ready func() error
 
 	tokens *otter.Cache[[32]byte, *capability.Grant]
 	spent  spending

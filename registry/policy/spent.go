@@ -235,7 +235,8 @@ func (p *PDP) spend(ctx context.Context, c registry.Caller, f *facts, d Decision
 	}
 	now := f.now.Unix()
 	fell := time.Duration(p.spent.latest.Load()-now)*time.Second > maxFall
-	volatile := d.Verdict == Permit && !d.Qualified && f.proof.issued <= now && f.proof.issued > e.watermark && time.Since(f.read) <= maxFactAge
+	volatile := d.Verdict == Permit && !d.Qualified && f.proof.issued <= now && f.proof.issued > e.watermark && time.Since(f.read) <= maxFactAge &&
+		(p.Ready == nil || p.Ready() == nil)
 	if volatile {
 		u.mine.epochs = epochsDigest(f.epochs)
 		for latest := p.spent.latest.Load(); latest < now && !p.spent.latest.CompareAndSwap(latest, now); {

@@ -148,6 +148,16 @@ func TestUnqualifiedPermitIsSpentInMemory(t *testing.T) {
 	}
 }
 
+// TestNoPermitBesideARefusedLog: where nothing may be written, the memory is
+// not enough.
+func TestNoPermitBesideARefusedLog(t *testing.T) {
+	s := newScene(t)
+	s.pdp.Ready = func() error { return errors.New("another history") }
+	if s.permit(t, s.pdp, s.read(t)); s.rows(t) != 1 {
+		t.Error("permitted on the memory's word alone")
+	}
+}
+
 // TestOneProofTwoWays: the catalogue changes between two uses of one proof.
 func TestOneProofTwoWays(t *testing.T) {
 	s := newScene(t)
