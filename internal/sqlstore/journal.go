@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/writ-registry/writ/anchor/tlog"
@@ -131,12 +132,14 @@ func (w *writeTx) InsertEvent(e registry.Event, dis []canon.Disclosure) error {
 		e.Log, e.Index, e.CID, e.Org, e.OrgSeq, e.Agent, e.Seq, e.Type, e.Time.UnixMilli(), []byte(e.Artifact)); err != nil {
 		return err
 	}
-	for _, d := range dis {
-		if err := w.exec("disclosure", `INSERT INTO disclosures (cid, name, salt, value) VALUES (?, ?, ?, ?)`, e.CID, d.Name, d.Salt, string(d.Value)); err != nil {
-			return err
-		}
+	if len(dis) == 0 {
+		return nil
 	}
-	return nil
+	args := make([]any, 0, 4*len(dis))
+	for _, d := range dis {
+		args = append(args, e.CID, d.Name, d.Salt, string(d.Value))
+	}
+	return w.exec("disclosure", `INSERT INTO disclosures (cid, name, salt, value) VALUES (?, ?, ?, ?)`+strings.Repeat(`, (?, ?, ?, ?)`, len(dis)-1), args...)
 }
 
 func (w *writeTx) Answer(scope, key string) (journal.Answer, error) {

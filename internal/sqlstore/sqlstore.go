@@ -72,9 +72,10 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	return db, nil
 }
 
+// dsn: temp_store(2) keeps the journals of savepoints in memory.
 func dsn(path, extra string) string {
 	return (&url.URL{Scheme: "file", Path: path}).String() +
-		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=cache_size(-16384)&" + extra
+		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=cache_size(-16384)&_pragma=temp_store(2)&" + extra
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {
