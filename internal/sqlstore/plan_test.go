@@ -24,23 +24,31 @@ func TestListEventsUsesAnIndex(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rows, err := db.Reader().QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rows.Next() {
-			var id, parent, unused int
-			var detail string
-			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
-				t.Fatal(err)
-			}
+		for _, detail := range plan(t, db, query, args) {
 			if strings.HasPrefix(detail, "SCAN") || strings.Contains(detail, "TEMP B-TREE") {
 				t.Errorf("%+v: %s", f, detail)
 			}
 		}
-		if err := rows.Err(); err != nil {
+	}
+}
+
+func plan(t *testing.T, db *DB, query string, args []any) (details []string) {
+	t.Helper()
+	rows, err := db.Reader().QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
 			t.Fatal(err)
 		}
-		rows.Close()
+		details = append(details, detail)
 	}
+	if err := rows.Err(); err != nil || len(details) == 0 {
+		t.Fatalf("%d rows, %v", len(details), err)
+	}
+	return details
 }

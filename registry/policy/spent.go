@@ -220,9 +220,10 @@ func (p *PDP) spend(ctx context.Context, c registry.Caller, f *facts, d Decision
 	}
 	e := p.spent.era.Load()
 	if f.fence != e.epoch {
-		p.spent.mu.Lock() // an era that is about to be published
+		p.spent.mu.Lock() // waits for an era that is about to be published
+		now := p.spent.era.Load()
 		p.spent.mu.Unlock()
-		if p.spent.era.Load() == e && f.fence > e.epoch {
+		if now == e && f.fence > e.epoch {
 			if err := p.leave(ctx, e); err != nil {
 				return use{}, err
 			}
