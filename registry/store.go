@@ -108,7 +108,6 @@ type AgentFilter struct {
 type AgentTx interface {
 	Agent(id string) (Agent, error)
 	AgentByDID(did string) (Agent, error) // by any alias
-	AgentByKey(thumbprint string) (Agent, error)
 	ListAgents(AgentFilter) ([]Agent, error)
 	InsertAgent(a Agent, dids []string, entry string) error // Conflict: the key or a DID is taken
 	UpdateAgent(Agent) error

@@ -85,10 +85,6 @@ func (t tx) AgentByDID(did string) (registry.Agent, error) {
 	return doc[registry.Agent](t.conn, "agent", `SELECT a.doc FROM agent_dids d JOIN agents a ON a.id = d.agent WHERE d.did = ?`, did)
 }
 
-func (t tx) AgentByKey(thumbprint string) (registry.Agent, error) {
-	return doc[registry.Agent](t.conn, "agent", `SELECT doc FROM agents WHERE thumbprint = ?`, thumbprint)
-}
-
 func (t tx) ListAgents(f registry.AgentFilter) ([]registry.Agent, error) {
 	return docs[registry.Agent](t.conn, "agent", `SELECT doc FROM agents WHERE (?1 = '' OR org = ?1) AND (?2 = '' OR status = ?2) AND id > ?3 ORDER BY id LIMIT ?4`,
 		f.Org, f.Status, f.After, f.Limit)

@@ -83,7 +83,11 @@ func (p *PDP) Remember(ctx context.Context, s Spent) error {
 	if epoch == 1 {
 		watermark = -1 // there was no memory before: nothing is forgotten
 	} else if wait := time.Unix(watermark+1, 0).Sub(p.Now()); wait > 0 && wait <= time.Second {
-		time.Sleep(wait) // proofs of the second that is running would all be refused
+		select { // proofs of the second that is running would all be refused
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
 	}
 	e := &era{epoch, eraName(), watermark}
 	if err := s.Begin(ctx, e.name, p.Now()); err != nil {

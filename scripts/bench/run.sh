@@ -3,7 +3,7 @@
 # JSON for each: some seven minutes. Rows are kept in $1 (bin/bench.jsonl).
 #
 #   SECONDS_EACH=10   the measured time of each row
-#   SCALE=1           the growth rows too: 10^6 agents, 10^7 entries (disk: 20 GB)
+#   SCALE=1           the growth rows too: 10^6 agents, 10^7 entries (disk: 30 GB)
 set -eu
 cd "$(dirname "$0")/../.."
 GO=${GO:-go}
