@@ -121,12 +121,14 @@ func network(r *http.Request) string {
 	return p.String()
 }
 
-// Defaults of the failure budget, and how many addresses it remembers.
+// Defaults of the failure budget.
 const (
-	defaultBurst = 100
-	defaultRate  = 5.0
-	maxTracked   = 1 << 16
+	DefaultFailureBurst = 100
+	DefaultFailureRate  = 5.0
 )
+
+// maxTracked is how many addresses, or callers, a budget remembers.
+const maxTracked = 1 << 16
 
 // budget is a token bucket for each address, or each caller. One without a
 // bucket has a full one.

@@ -14,11 +14,13 @@ import (
 // above what two cores answer: they bound memory and one caller's share, and an
 // honest enforcement point does not meet them.
 const (
-	callerBurst = 20_000
-	callerRate  = 10_000.0
-	maxInFlight = 4096
-	maxStops    = 256 // requests to stop something that are in hand at once
+	DefaultCallerBurst = 20_000
+	DefaultCallerRate  = 10_000.0
+	DefaultMaxInFlight = 4096
 )
+
+// maxStops is how many requests to stop something are in hand at once.
+const maxStops = 256
 
 var errOverloaded = registry.Errorf(registry.Unavailable, "too many requests are in hand; try again shortly")
 

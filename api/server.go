@@ -129,9 +129,9 @@ func build(c Config) (*server, *gin.Engine, error) {
 	}
 	s := &server{
 		Config: c,
-		budget: newBudget(cmp.Or(max(c.FailureBurst, 0), defaultBurst), cmp.Or(max(c.FailureRate, 0), defaultRate)),
-		quota:  newBudget(cmp.Or(max(c.CallerBurst, 0), callerBurst), cmp.Or(max(c.CallerRate, 0), callerRate)),
-		slots:  make(chan struct{}, cmp.Or(max(c.MaxInFlight, 0), maxInFlight)),
+		budget: newBudget(cmp.Or(max(c.FailureBurst, 0), DefaultFailureBurst), cmp.Or(max(c.FailureRate, 0), DefaultFailureRate)),
+		quota:  newBudget(cmp.Or(max(c.CallerBurst, 0), DefaultCallerBurst), cmp.Or(max(c.CallerRate, 0), DefaultCallerRate)),
+		slots:  make(chan struct{}, cmp.Or(max(c.MaxInFlight, 0), DefaultMaxInFlight)),
 		urgent: make(chan struct{}, maxStops),
 	}
 	if err := c.Metrics.watch(s); err != nil {

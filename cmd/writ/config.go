@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/writ-registry/writ/api"
 )
 
 // serveConfig is everything an operator can set. A flag beats a WRIT_* variable
@@ -42,6 +44,17 @@ type serveConfig struct {
 	// Redis is the URL (redis:// or rediss://) of the server that remembers the
 	// spent proofs of unqualified permits. Default: this process does.
 	Redis string `yaml:"redis"`
+	// FailureBurst and FailureRate bound failed authentications of one network
+	// address: that many at once, and that many a second after.
+	FailureBurst int     `yaml:"failure_burst"`
+	FailureRate  float64 `yaml:"failure_rate"`
+	// CallerBurst and CallerRate bound the requests of one principal or
+	// enforcement point in the same way. Stops are not counted.
+	CallerBurst int     `yaml:"caller_burst"`
+	CallerRate  float64 `yaml:"caller_rate"`
+	// MaxInFlight is how many requests are in hand at once. Stops have room of
+	// their own.
+	MaxInFlight int `yaml:"max_in_flight"`
 	// TLSCert and TLSKey (PEM files) turn on TLS; ClientCA demands and verifies
 	// client certificates.
 	TLSCert  string `yaml:"tls_cert"`
@@ -58,6 +71,8 @@ func defaultServeConfig() serveConfig {
 	return serveConfig{
 		Data: "writ-data", Chain: "embedded", AnchorInterval: 5 * time.Second,
 		DiskReserve: 256 << 20, LogLevel: "info", LogFormat: "text",
+		FailureBurst: api.DefaultFailureBurst, FailureRate: api.DefaultFailureRate,
+		CallerBurst: api.DefaultCallerBurst, CallerRate: api.DefaultCallerRate, MaxInFlight: api.DefaultMaxInFlight,
 	}
 }
 
@@ -73,6 +88,11 @@ func (c *serveConfig) bind(f *pflag.FlagSet) {
 	f.BoolVar(&c.NewCheckpointHome, "new-checkpoint-home", c.NewCheckpointHome, "accept that the second home is new although the log is not")
 	f.Uint64Var(&c.DiskReserve, "disk-reserve", c.DiskReserve, "free bytes below which writes are refused")
 	f.StringVar(&c.Redis, "redis", c.Redis, "redis:// or rediss:// URL that remembers spent proofs of unqualified permits (default: in memory)")
+	f.IntVar(&c.FailureBurst, "failure-burst", c.FailureBurst, "failed authentications of one network address at once")
+	f.Float64Var(&c.FailureRate, "failure-rate", c.FailureRate, "and a second after")
+	f.IntVar(&c.CallerBurst, "caller-burst", c.CallerBurst, "requests of one principal or enforcement point at once; stops are not counted")
+	f.Float64Var(&c.CallerRate, "caller-rate", c.CallerRate, "and a second after")
+	f.IntVar(&c.MaxInFlight, "max-in-flight", c.MaxInFlight, "requests in hand at once; stops have room of their own")
 	f.StringVar(&c.TLSCert, "tls-cert", c.TLSCert, "PEM certificate chain; turns on TLS")
 	f.StringVar(&c.TLSKey, "tls-key", c.TLSKey, "PEM key of --tls-cert")
 	f.StringVar(&c.ClientCA, "client-ca", c.ClientCA, "PEM CAs; demands client certificates")
@@ -133,8 +153,33 @@ func (c *serveConfig) check() error {
 		return errors.New("--client-ca needs --tls-cert")
 	case c.AnchorInterval < 100*time.Millisecond:
 		return errors.New("--anchor-interval must be 100ms or more")
+	case c.FailureBurst < 1 || c.FailureBurst > maxLimit:
+		return limitError("--failure-burst")
+	case c.CallerBurst < 1 || c.CallerBurst > maxLimit:
+		return limitError("--caller-burst")
+	case c.MaxInFlight < 1 || c.MaxInFlight > maxLimit:
+		return limitError("--max-in-flight")
+	case !rate(c.FailureRate):
+		return rateError("--failure-rate")
+	case !rate(c.CallerRate):
+		return rateError("--caller-rate")
 	case c.LogFormat != "text" && c.LogFormat != "json":
 		return errors.New("--log-format must be text or json")
 	}
 	return nil
+}
+
+// maxLimit is above what any machine answers; more is a slip of the hand, and a
+// bound that bounds nothing.
+const maxLimit = 1_000_000
+
+// minRate is one a minute: less would lock out for days.
+const minRate = 1. / 60
+
+func rate(r float64) bool { return r >= minRate && r <= maxLimit } // and not NaN
+
+func limitError(flag string) error { return fmt.Errorf("%s must be 1 to %d", flag, maxLimit) }
+
+func rateError(flag string) error {
+	return fmt.Errorf("%s must be 1 a minute (%.3f) to %d a second", flag, minRate, maxLimit)
 }

@@ -61,6 +61,7 @@ checkpoint_home: home-of-file
 func TestEverySettingHasThreeNames(t *testing.T) {
 	values := map[string]string{ // those that the checks leave alone
 		"anchor-interval": "7s", "disk-reserve": "7", "new-checkpoint-home": "true", "log-format": "json",
+		"failure-burst": "7", "failure-rate": "0.7", "caller-burst": "7", "caller-rate": "0.7", "max-in-flight": "7",
 		"tls-cert": "x", "tls-key": "x", "client-ca": "x",
 	}
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
@@ -103,7 +104,7 @@ func TestEverySettingHasThreeNames(t *testing.T) {
 			t.Errorf("--%s and %s (-flag +env):\n%s", name, envName(name), diff)
 		}
 	})
-	if n != 15 {
+	if n != 20 {
 		t.Errorf("%d settings; a new one needs a value here if a check would refuse \"seven\"", n)
 	}
 }
@@ -125,6 +126,13 @@ func TestConfigIsRefused(t *testing.T) {
 		{name: "key without certificate", args: []string{"--tls-key=k"}, want: "--tls-cert"},
 		{name: "client CA without TLS", args: []string{"--client-ca=c"}, want: "--client-ca"},
 		{name: "anchoring without a pause", args: []string{"--anchor-interval=99ms"}, want: "--anchor-interval"},
+		{name: "no failures at all", args: []string{"--failure-burst=0"}, want: "--failure-burst"},
+		{name: "negative burst", file: "caller_burst: -1\n", want: "--caller-burst"},
+		{name: "no requests", env: map[string]string{"WRIT_MAX_IN_FLIGHT": "0"}, want: "--max-in-flight"},
+		{name: "bound without end", args: []string{"--max-in-flight=1000001"}, want: "--max-in-flight"},
+		{name: "zero rate", args: []string{"--caller-rate=0"}, want: "--caller-rate"},
+		{name: "rate that is none", file: "failure_rate: .nan\n", want: "--failure-rate"},
+		{name: "rate without end", args: []string{"--caller-rate=+Inf"}, want: "--caller-rate"},
 		{name: "log format", file: "log_format: xml\n", want: "--log-format"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

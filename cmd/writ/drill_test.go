@@ -44,7 +44,7 @@ const drillWriters = 16
 // Before each round the program is also killed while it starts. WRIT_DRILL_ROUNDS
 // sets the number of rounds.
 func TestKill9(t *testing.T) {
-	rounds := 3
+	rounds := 5
 	if testing.Short() {
 		rounds = 1
 	}

@@ -238,6 +238,8 @@ func (s *server) handler() (http.Handler, error) {
 			return s.db.Anchors().List(ctx, sqlstore.AnchorFilter{}, before, limit)
 		},
 		Anchored: s.anchorSource(), Ready: s.ready, Metrics: s.metrics, Logger: s.log,
+		FailureBurst: s.cfg.FailureBurst, FailureRate: s.cfg.FailureRate,
+		CallerBurst: s.cfg.CallerBurst, CallerRate: s.cfg.CallerRate, MaxInFlight: s.cfg.MaxInFlight,
 	}
 	if a := s.anchoring.Load(); a != nil {
 		cfg.Ledgers = []anchor.Info{a.ledger.Info()}
