@@ -146,6 +146,7 @@ type seeder struct {
 	tx     *sql.Tx
 	ids    identity
 	log    string
+	base   int64  // place of the log's entry 0
 	size   uint64 // of the log, buffered entries included
 	orgSeq uint64
 	prev   string // CID of the org's last event
@@ -154,6 +155,7 @@ type seeder struct {
 	pending [][]byte // entries not yet in the tree
 	edge    *edge
 	tables  map[string]*rows
+	indexes []string // of events: dropped, and made again when all rows are there
 }
 
 // identity is what the registry signs with.
@@ -187,7 +189,9 @@ func newSeeder(ctx context.Context, h *house) (*seeder, error) {
 		return nil, err
 	}
 	s.db.SetMaxOpenConns(1)
-	err = s.db.QueryRowContext(ctx, `SELECT seq, cid FROM chains WHERE scope = ?`, "org:"+h.Org).Scan(&s.orgSeq, &s.prev)
+	err = errors.Join(
+		s.db.QueryRowContext(ctx, `SELECT org_seq, cid FROM events WHERE org = ? ORDER BY place DESC LIMIT 1`, h.Org).Scan(&s.orgSeq, &s.prev),
+		s.db.QueryRowContext(ctx, `SELECT n << 48 FROM logs WHERE log = ?`, s.log).Scan(&s.base))
 	return s, err
 }
 
@@ -222,6 +226,9 @@ type made struct {
 
 func (s *seeder) fill(ctx context.Context, agents int, entries int64, progress func(int)) (err error) {
 	if s.tx, err = s.db.BeginTx(ctx, nil); err != nil {
+		return err
+	}
+	if err := s.dropIndexes(ctx); err != nil {
 		return err
 	}
 	s.openTables()
@@ -380,7 +387,7 @@ func (s *seeder) write(ctx context.Context, m made, decisions int64) error {
 			return err
 		}
 	}
-	return s.row("chains", "agent:"+a.ID, int64(seq), s.prev)
+	return nil
 }
 
 // event writes one artifact in its canonical form: members in the order of RFC
@@ -418,7 +425,7 @@ func (s *seeder) event(ctx context.Context, kind, agent string, seq uint64, acto
 
 	id := journal.CID(artifact)
 	s.prev = id.String()
-	err := s.row("events", s.log, int64(s.size), s.prev, s.Org, int64(s.orgSeq), agent, int64(seq), kind, s.now.UnixMilli(), artifact)
+	err := s.row("events", s.base+int64(s.size), s.prev, s.Org, int64(s.orgSeq), agent, int64(seq), kind, s.now.UnixMilli(), artifact)
 	s.size++
 	if s.pending = append(s.pending, id.Bytes()); len(s.pending) == 1<<16 {
 		err = errors.Join(err, s.grow(ctx))
@@ -440,7 +447,33 @@ func (s *seeder) grow(ctx context.Context) error {
 	for _, b := range out.Bundles {
 		err = errors.Join(err, s.exec(ctx, `INSERT OR REPLACE INTO log_bundles (log, idx, data) VALUES (?, ?, ?)`, s.log, int64(b.Index), b.Data))
 	}
-	return errors.Join(err, s.exec(ctx, `UPDATE log_heads SET size = ?, root = ?, time_ms = ? WHERE log = ?`, int64(out.Size), out.Root[:], s.now.UnixMilli(), s.log))
+	return errors.Join(err, s.exec(ctx, `UPDATE logs SET size = ?, root = ?, time_ms = ? WHERE log = ?`, int64(out.Size), out.Root[:], s.now.UnixMilli(), s.log))
+}
+
+// dropIndexes: sorting all rows once costs less than ten million insertions.
+func (s *seeder) dropIndexes(ctx context.Context) error {
+	found, err := s.tx.QueryContext(ctx, `SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'events' AND sql IS NOT NULL`)
+	if err != nil {
+		return err
+	}
+	defer found.Close()
+	var names []string
+	for found.Next() {
+		var name, create string
+		if err := found.Scan(&name, &create); err != nil {
+			return err
+		}
+		names, s.indexes = append(names, name), append(s.indexes, create)
+	}
+	if err := errors.Join(found.Err(), found.Close()); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := s.exec(ctx, `DROP INDEX `+name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *seeder) exec(ctx context.Context, query string, args ...any) error {
@@ -459,8 +492,12 @@ func (s *seeder) end(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, create := range s.indexes {
+		if err := s.exec(ctx, create); err != nil {
+			return err
+		}
+	}
 	err := errors.Join(
-		s.exec(ctx, `UPDATE chains SET seq = ?, cid = ? WHERE scope = ?`, int64(s.orgSeq), s.prev, "org:"+s.Org),
 		s.exec(ctx, `INSERT OR REPLACE INTO counters (name, value) VALUES ('status_list', ?)`, s.Agents),
 		s.tx.Commit())
 	// What the server opens must be as it left it.
@@ -486,8 +523,7 @@ func (s *seeder) openTables() {
 		"agent_dids":  "did, agent",
 		"did_entries": "agent, n, entry",
 		"grants":      "id, org, agent, status, doc",
-		"events":      "log, idx, cid, org, org_seq, agent, seq, type, time_ms, artifact",
-		"chains":      "scope, seq, cid",
+		"events":      "place, cid, org, org_seq, agent, seq, type, time_ms, artifact",
 	} {
 		s.tables[table] = &rows{s: s, head: "INSERT INTO " + table + " (" + columns + ") VALUES ", width: strings.Count(columns, ",") + 1}
 	}
@@ -601,7 +637,7 @@ func check(ctx context.Context, h *house) (err error) {
 		}
 		var cid string
 		var artifact []byte
-		if err := store.Reader().QueryRowContext(ctx, `SELECT cid, artifact FROM events WHERE log = ? AND idx = ?`, log.Origin(), int64(i)).Scan(&cid, &artifact); err != nil {
+		if err := store.Reader().QueryRowContext(ctx, `SELECT cid, artifact FROM events WHERE place = (SELECT (n << 48) + ? FROM logs WHERE log = ?)`, int64(i), log.Origin()).Scan(&cid, &artifact); err != nil {
 			return fmt.Errorf("entry %d: %w", i, err)
 		}
 		if err := checkEntry(ctx, log, i, size, root, cid, artifact); err != nil {

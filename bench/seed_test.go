@@ -86,7 +86,7 @@ func verifyWhole(ctx context.Context, t *testing.T, h *house) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	rows, err := store.Reader().QueryContext(ctx, `SELECT idx, cid, agent, seq, org_seq, artifact FROM events ORDER BY idx`)
+	rows, err := store.Reader().QueryContext(ctx, `SELECT place, cid, agent, seq, org_seq, artifact FROM events ORDER BY place`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,18 +125,6 @@ func verifyWhole(ctx context.Context, t *testing.T, h *house) {
 	if err != nil || size != whole.Size || root != whole.Root {
 		t.Fatalf("head %d %x, the artifacts make %d %x: %v", size, root, whole.Size, whole.Root, err)
 	}
-	var n, ends int
-	scan := func(into *int, query string) {
-		if err := store.Reader().QueryRowContext(ctx, query).Scan(into); err != nil {
-			t.Fatal(err)
-		}
-	}
-	scan(&n, `SELECT count(*) FROM chains`)
-	scan(&ends, `SELECT count(*) FROM chains c JOIN events e ON e.cid = c.cid
-		WHERE c.scope = 'org:' || e.org AND c.seq = e.org_seq OR c.scope = 'agent:' || e.agent AND c.seq = e.seq`)
-	if n != ends || n != 1+len(seqs)-b2int(seqs[""] > 0) {
-		t.Errorf("%d sequences, %d end at their last event, %d agents", n, ends, len(seqs))
-	}
 	var line string
 	if err := store.Reader().QueryRowContext(ctx, `SELECT entry FROM did_entries LIMIT 1`).Scan(&line); err != nil {
 		t.Fatal(err)
@@ -145,5 +133,3 @@ func verifyWhole(ctx context.Context, t *testing.T, h *house) {
 		t.Error(fmt.Errorf("DID log: %w", err))
 	}
 }
-
-func b2int(b bool) int { return int(b2i(b)) }

@@ -250,8 +250,21 @@ type EventRef struct {
 	Time   time.Time `json:"time"`
 }
 
-// EventDraft is an event before its place is known. Body is encoded by its
-// json tags in the artifact profile (canon.CheckArtifact).
+// Body is an event's body in the artifact profile: what SealBody returned.
+type Body []byte
+
+// SealBody encodes a body by its json tags in canonical form, and checks that it
+// is in the artifact profile (canon.CheckArtifact).
+func SealBody(v any) (Body, error) {
+	form, err := canon.Marshal(v)
+	if err == nil {
+		err = canon.CheckArtifact(form)
+	}
+	return form, err
+}
+
+// EventDraft is an event before its place is known. Body is sealed already (a
+// Body), or will be.
 type EventDraft struct {
 	Type        string
 	Org         string

@@ -17,28 +17,50 @@ func compare(a, b string) int { return cmp.Compare(a, b) }
 // when it is durable: the state that Run changed, the events it drafted, their
 // leaves and the log's head are one commit. Run may be called more than once
 // and MUST have no effect but on tx. If Run fails, nothing of it is kept and
-// its error is returned. ErrEpochMoved means that an authority epoch the draft
-// rests on has moved: evaluate again. Any I/O error means that nobody in the
+// its error is returned. ErrEpochMoved means that an authority epoch the basis
+// names has moved: evaluate again. Any I/O error means that nobody in the
 // batch was acknowledged.
 //
 // View runs f on one consistent snapshot of committed state.
+//
+// Moment is the newest committed moment that is known, and no older than what
+// any answered Commit of this process left. It asks the database where it has
+// not for longer than within: then others may have written.
 type Store interface {
 	Commit(ctx context.Context, cmd Command) (Commit, error)
 	View(ctx context.Context, f func(Tx) error) error
+	Moment(ctx context.Context, within time.Duration) (Moment, error)
+}
+
+// Moment is a state of the database.
+type Moment struct {
+	Clock time.Time // of the log's last event; never falls
+	// Authority counts how often any epoch was moved, from 1. While it stands, so
+	// does every agent, grant, catalogue, stop and epoch.
+	Authority uint64
+	Read      time.Time // by the monotonic clock: when this was the newest
 }
 
 // Command is one unit of work for Commit.
 type Command struct {
 	Urgent bool         // kill and revocation pass the queue
 	Idem   *Idempotency // nil where the caller sent no key
+	Basis  Basis
 	Run    func(tx Tx) (Draft, error)
+}
+
+// Basis is the authority that a command rests on: epochs that are read again
+// after the log's head is locked. A difference is ErrEpochMoved. Where
+// Authority (Moment.Authority as the epochs were read) still stands, so do they.
+type Basis struct {
+	Epochs    []Epoch
+	Authority uint64
 }
 
 // Draft is what a command wants recorded.
 type Draft struct {
 	Events []EventDraft
-	Epochs []Epoch // read again after the head is locked; a difference is ErrEpochMoved
-	Result any     // kept with the idempotency key, as JSON
+	Result any // kept with the idempotency key, as JSON
 	// Sequenced, if set, runs in the transaction once the events have their
 	// places; for rows that must name their own event.
 	Sequenced func(tx Tx, refs []EventRef) error
@@ -84,7 +106,7 @@ type OrgTx interface {
 	InsertPEP(PEP) error
 
 	Catalogue(org string) (Catalogue, error) // the zero catalogue where none was activated
-	PutCatalogue(Catalogue) error
+	PutCatalogue(Catalogue) error            // with BumpEpoch of the org
 }
 
 // PrincipalTx holds humans and the credentials of every caller.
@@ -110,8 +132,8 @@ type AgentTx interface {
 	AgentByDID(did string) (Agent, error) // by any alias
 	ListAgents(AgentFilter) ([]Agent, error)
 	InsertAgent(a Agent, dids []string, entry string) error // Conflict: the key or a DID is taken
-	UpdateAgent(Agent) error
-	DIDLog(agent string) ([]string, error) // JSON Lines entries, oldest first
+	UpdateAgent(Agent) error                                // with BumpEpoch of the agent
+	DIDLog(agent string) ([]string, error)                  // JSON Lines entries, oldest first
 }
 
 // GrantFilter narrows a list of grants; empty fields match all.
@@ -126,7 +148,7 @@ type GrantTx interface {
 	Grant(id string) (Grant, error)
 	ListGrants(GrantFilter) ([]Grant, error)
 	InsertGrant(Grant) error
-	UpdateGrant(Grant) error
+	UpdateGrant(Grant) error                // with BumpEpoch of the grant
 	NextCounter(name string) (int64, error) // 0, 1, 2, ...
 }
 
@@ -137,9 +159,9 @@ type AuthorityTx interface {
 	PutKill(Kill) error
 	DeleteKill(Scope) error
 	Epoch(Scope) (uint64, error)
-	// Clock is the time of the log's last event. It never falls, whatever the
-	// machine's clock does.
-	Clock() (time.Time, error)
+	// Moment is that of the snapshot, but for Read. Its clock never falls,
+	// whatever the machine's clock does.
+	Moment() (Moment, error)
 	// Authority reads the epochs of the scopes, in their order, and the stops in
 	// force among them.
 	Authority([]Scope) ([]Epoch, []Kill, error)

@@ -28,7 +28,7 @@ func (l *Log) Origin() string { return l.origin }
 // Head is the committed size and root hash; a log never written has size 0.
 func (l *Log) Head(ctx context.Context) (size uint64, root [32]byte, err error) {
 	var raw []byte
-	err = l.q.QueryRowContext(ctx, `SELECT size, root FROM log_heads WHERE log = ?`, l.origin).Scan(&size, &raw)
+	err = l.q.QueryRowContext(ctx, `SELECT size, root FROM logs WHERE log = ?`, l.origin).Scan(&size, &raw)
 	if err != nil {
 		return 0, root, fmt.Errorf("read head of log %s: %w", l.origin, err)
 	}

@@ -20,14 +20,38 @@ func TestListEventsUsesAnIndex(t *testing.T) {
 		{}, {Newest: true}, {Org: "o"}, {Agent: "a", Newest: true}, {Org: "o", Agent: "a"}, {Type: "decision"},
 		{Org: "o", Page: registry.Page{After: "7"}}, {Newest: true, Page: registry.Page{After: "7"}},
 	} {
-		query, args, err := selectEvents("log", f)
+		query, args, err := selectEvents(logRef{"log", 1 << 48}, f)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, detail := range plan(t, db, query, args) {
+			if !strings.HasPrefix(detail, "SEARCH events USING INDEX events_agent") && f.Agent != "" {
+				t.Errorf("%+v: %s", f, detail)
+			}
 			if strings.HasPrefix(detail, "SCAN") || strings.Contains(detail, "TEMP B-TREE") {
 				t.Errorf("%+v: %s", f, detail)
 			}
+		}
+	}
+}
+
+// TestFindsUseAnIndex: so do an event by its CID and the end of a sequence.
+func TestFindsUseAnIndex(t *testing.T) {
+	db, err := Open(t.Context(), filepath.Join(t.TempDir(), "writ.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for query, index := range map[string]string{
+		eventColumns + whereCID: "events_cid", selectChain: "events_org", selectAgentChain: "events_agent",
+	} {
+		args := []any{"x", 1, 2}
+		if index == "events_cid" {
+			args = args[:1]
+		}
+		details := plan(t, db, query, args)
+		if len(details) != 1 || !strings.HasPrefix(details[0], "SEARCH events USING INDEX "+index) {
+			t.Errorf("%s: %q", query, details)
 		}
 	}
 }

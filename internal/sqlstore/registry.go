@@ -3,7 +3,9 @@ package sqlstore
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/writ-registry/writ/internal/canon"
@@ -13,7 +15,7 @@ import (
 // tx implements registry.Tx.
 type tx struct {
 	conn
-	origin string // of the log
+	log logRef
 }
 
 func (t tx) Org(id string) (registry.Org, error) {
@@ -130,6 +132,7 @@ func (t tx) UpdateGrant(g registry.Grant) error {
 }
 
 func (t tx) NextCounter(name string) (n int64, err error) {
+	t.s.writes++
 	err = t.row("counter", []any{&n}, `INSERT INTO counters (name, value) VALUES (?, 0) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value`, name)
 	return n, err
 }
@@ -189,36 +192,56 @@ func (t tx) Authority(scopes []registry.Scope) ([]registry.Epoch, []registry.Kil
 }
 
 func (t tx) BumpEpoch(s registry.Scope) error {
-	return t.exec("epoch", `INSERT INTO epochs (scope, epoch) VALUES (?, 1) ON CONFLICT (scope) DO UPDATE SET epoch = epoch + 1`, s.Key())
+	if err := t.exec("epoch", `INSERT INTO epochs (scope, epoch) VALUES (?, 1) ON CONFLICT (scope) DO UPDATE SET epoch = epoch + 1`, s.Key()); err != nil {
+		return err
+	}
+	return t.exec("authority", `UPDATE authority SET version = version + 1`)
 }
 
-const eventColumns = `SELECT log, idx, cid, org, org_seq, agent, seq, type, time_ms, artifact FROM events `
+const eventColumns = `SELECT place, cid, org, org_seq, agent, seq, type, time_ms, artifact FROM events `
 
-func scanEvent(scan func(...any) error) (e registry.Event, err error) {
-	var ms int64
+func (t tx) scanEvent(scan func(...any) error) (e registry.Event, err error) {
+	var place, ms int64
 	var artifact []byte
-	err = scan(&e.Log, &e.Index, &e.CID, &e.Org, &e.OrgSeq, &e.Agent, &e.Seq, &e.Type, &ms, &artifact)
-	e.Time, e.Artifact = time.UnixMilli(ms).UTC(), json.RawMessage(artifact)
+	err = scan(&place, &e.CID, &e.Org, &e.OrgSeq, &e.Agent, &e.Seq, &e.Type, &ms, &artifact)
+	e.Log, e.Index, e.Time, e.Artifact = t.log.origin, t.log.index(place), time.UnixMilli(ms).UTC(), json.RawMessage(artifact)
 	return e, err
 }
 
+// whereCID finds an event of the log by the end of its CID.
+const whereCID = `WHERE substr(cid, -13) = substr(?1, -13) AND cid = ?1`
+
 func (t tx) EventByCID(cid string) (registry.Event, error) {
-	return scanEvent(func(dest ...any) error { return t.row("event", dest, eventColumns+`WHERE cid = ?`, cid) })
+	return t.scanEvent(func(dest ...any) error {
+		return t.row("event", dest, eventColumns+whereCID+` AND place >= ?2 AND place < ?3`, cid, t.log.base, t.log.end())
+	})
 }
 
 // ListEvents reads along an index: that of the log, of an org or of an agent.
 // Each set of filters is its own statement, for a filter that may be absent
 // would keep SQLite from using them.
 func (t tx) ListEvents(f registry.EventFilter) ([]registry.Event, error) {
-	query, args, err := selectEvents(t.origin, f)
+	query, args, err := selectEvents(t.log, f)
 	if err != nil {
 		return nil, err
 	}
-	return list(t.conn, "event", scanEvent, query, args...)
+	return list(t.conn, "event", t.scanEvent, query, args...)
 }
 
-func selectEvents(origin string, f registry.EventFilter) (query string, args []any, err error) {
-	where, args := `WHERE log = ?`, []any{origin}
+func selectEvents(log logRef, f registry.EventFilter) (query string, args []any, err error) {
+	where, from, end := `WHERE place >= ? AND place < ?`, log.base, log.end()
+	if f.After != "" {
+		n, err := strconv.ParseUint(f.After, 10, 48)
+		if err != nil {
+			return "", nil, registry.Invalid("/cursor", "not a cursor of this list")
+		}
+		if f.Newest {
+			end = log.place(n)
+		} else {
+			from = log.place(n) + 1
+		}
+	}
+	args = []any{from, end}
 	add := func(on bool, cond string, arg any) {
 		if on {
 			where, args = where+` AND `+cond, append(args, arg)
@@ -227,28 +250,20 @@ func selectEvents(origin string, f registry.EventFilter) (query string, args []a
 	add(f.Org != "", `org = ?`, f.Org)
 	add(f.Agent != "", `agent = ?`, f.Agent)
 	add(f.Type != "", `type = ?`, f.Type)
-	if f.After != "" {
-		n, err := strconv.ParseInt(f.After, 10, 64)
-		if err != nil {
-			return "", nil, registry.Invalid("/cursor", "not a cursor of this list")
-		}
-		add(!f.Newest, `idx > ?`, n)
-		add(f.Newest, `idx < ?`, n)
-	}
-	order := ` ORDER BY idx LIMIT ?`
+	order := ` ORDER BY place LIMIT ?`
 	if f.Newest {
-		order = ` ORDER BY idx DESC LIMIT ?`
+		order = ` ORDER BY place DESC LIMIT ?`
 	}
 	return eventColumns + where + order, append(args, f.Limit), nil
 }
 
 func (t tx) Disclosures(cid string) ([]canon.Disclosure, error) {
-	return list(t.conn, "disclosure", func(scan func(...any) error) (d canon.Disclosure, err error) {
-		var value string
-		err = scan(&d.Name, &d.Salt, &value)
-		d.Value = json.RawMessage(value)
-		return d, err
-	}, `SELECT name, salt, value FROM disclosures WHERE cid = ? ORDER BY name`, cid)
+	out, err := doc[[]canon.Disclosure](t.conn, "disclosure", `SELECT doc FROM disclosures WHERE place = (SELECT place FROM events `+whereCID+`)`, cid)
+	if errors.Is(err, registry.NotFound) {
+		return []canon.Disclosure{}, nil
+	}
+	slices.SortFunc(out, func(a, b canon.Disclosure) int { return strings.Compare(a.Name, b.Name) })
+	return out, err
 }
 
 func (t tx) ConsumeProof(u registry.ProofUse) error {
@@ -267,6 +282,9 @@ func (t tx) ProofUse(thumbprint, jti string) (registry.ProofUse, error) {
 func (t tx) Fold(key string) (json.RawMessage, error) {
 	var answer string
 	err := t.row("denial", []any{&answer}, `UPDATE denials SET count = count + 1 WHERE fold = ? RETURNING answer`, key)
+	if err == nil {
+		t.s.writes++
+	}
 	return json.RawMessage(answer), err
 }
 
@@ -274,8 +292,9 @@ func (t tx) InsertFold(key string, answer json.RawMessage, expires int64) error 
 	return t.exec("denial", `INSERT INTO denials (fold, answer, count, expires_ms) VALUES (?, ?, 1, ?)`, key, string(answer), expires)
 }
 
-func (t tx) Clock() (time.Time, error) {
+func (t tx) Moment() (m registry.Moment, err error) {
 	var ms int64
-	err := t.row("clock", []any{&ms}, `SELECT coalesce(max(time_ms), 0) FROM log_heads`)
-	return time.UnixMilli(ms).UTC(), err
+	err = t.row("moment", []any{&ms, &m.Authority}, `SELECT coalesce((SELECT max(time_ms) FROM logs), 0), version FROM authority`)
+	m.Clock = time.UnixMilli(ms).UTC()
+	return m, err
 }

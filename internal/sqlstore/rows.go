@@ -30,7 +30,11 @@ func translate(err error, what string) error {
 }
 
 func (c conn) exec(what, query string, args ...any) error {
-	return translate(c.s.exec(query, args...), what)
+	err := c.s.exec(query, args...)
+	if err == nil {
+		c.s.writes++ // a statement that failed is undone as a whole
+	}
+	return translate(err, what)
 }
 
 func (c conn) row(what string, dest []any, query string, args ...any) error {

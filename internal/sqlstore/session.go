@@ -14,8 +14,9 @@ import (
 // Statements run without the caller's deadline: each takes microseconds, and
 // watching a context costs the driver a goroutine a statement.
 type session struct {
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
+	conn   *sql.Conn
+	stmts  map[string]*sql.Stmt
+	writes int // statements of the journal that may have changed something
 }
 
 func openSession(ctx context.Context, db *sql.DB) (*session, error) {
@@ -23,7 +24,7 @@ func openSession(ctx context.Context, db *sql.DB) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{conn, map[string]*sql.Stmt{}}, nil
+	return &session{conn: conn, stmts: map[string]*sql.Stmt{}}, nil
 }
 
 func (s *session) prepare(query string) (*sql.Stmt, error) {

@@ -158,6 +158,6 @@ func (db *DB) SetMeta(ctx context.Context, key, value string) error {
 
 // Artifact implements anchor.Events.
 func (db *DB) Artifact(ctx context.Context, cid string) (artifact []byte, index uint64, origin string, err error) {
-	err = db.read.QueryRowContext(ctx, `SELECT artifact, idx, log FROM events WHERE cid = ?`, cid).Scan(&artifact, &index, &origin)
+	err = db.read.QueryRowContext(ctx, `SELECT artifact, place - (n << 48), log FROM events JOIN logs ON n = place >> 48 `+whereCID, cid).Scan(&artifact, &index, &origin)
 	return artifact, index, origin, translate(err, "event")
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
@@ -40,35 +41,77 @@ func CID(artifact []byte) cid.Cid {
 	return cid.NewCidV1(cid.Raw, mh)
 }
 
+// canonical is the RFC 8785 form of the envelope: canon.Marshal's, without its
+// passes over a body that is canonical already.
+func (e Envelope) canonical() []byte {
+	b := make([]byte, 0, len(e.Body)+640)
+	b = appendMember(b, `{"actor":{"id":`, e.Actor.ID)
+	b = appendMember(b, `,"kind":`, string(e.Actor.Kind))
+	b = append(b, '}')
+	if e.Agent != "" {
+		b = appendMember(b, `,"agent":`, e.Agent)
+	}
+	b = append(append(b, `,"body":`...), e.Body...)
+	b = appendMember(b, `,"log":`, e.Log)
+	b = appendMember(b, `,"nonce":`, e.Nonce)
+	b = appendMember(b, `,"org":`, e.Org)
+	b = strconv.AppendUint(append(b, `,"org_seq":`...), e.OrgSeq, 10)
+	if e.Prev != "" {
+		b = appendMember(b, `,"prev":`, e.Prev)
+	}
+	if e.Seq != 0 {
+		b = strconv.AppendUint(append(b, `,"seq":`...), e.Seq, 10)
+	}
+	b = appendMember(b, `,"time":`, e.Time)
+	b = appendMember(b, `,"trace":`, e.Trace)
+	b = appendMember(b, `,"type":`, e.Type)
+	return append(strconv.AppendInt(append(b, `,"v":`...), int64(e.V), 10), '}')
+}
+
+// appendMember appends a member whose value is a string of the registry's own:
+// hardly ever one that needs an escape.
+func appendMember(b []byte, name, s string) []byte {
+	b = append(b, name...)
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			form, err := canon.Marshal(s)
+			if err != nil {
+				panic(err) // a string always encodes
+			}
+			return append(b, form...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
 // sequence gives an event its place, makes its artifact and writes it.
 func (b *run) sequence(d registry.EventDraft) (registry.EventRef, error) {
-	body, err := json.Marshal(d.Body)
-	if err != nil {
-		return registry.EventRef{}, fmt.Errorf("encode body of %s: %w", d.Type, err)
+	body, sealed := d.Body.(registry.Body)
+	if !sealed {
+		var err error
+		if body, err = registry.SealBody(d.Body); err != nil {
+			return registry.EventRef{}, fmt.Errorf("body of %s: %w", d.Type, err)
+		}
 	}
-	org, err := b.chain("org:" + d.Org)
+	org, err := b.chain(d.Org, "")
 	if err != nil {
 		return registry.EventRef{}, err
 	}
 	env := Envelope{
 		V: registry.EnvelopeVersion, Type: d.Type, Org: d.Org, Agent: d.Agent, Log: b.j.Log,
 		OrgSeq: org.Seq + 1, Prev: org.CID, Time: b.head.Time.Format(registry.TimeFormat),
-		Actor: d.Actor, Trace: d.Trace, Nonce: canon.Nonce(32), Body: body,
+		Actor: d.Actor, Trace: d.Trace, Nonce: canon.Nonce(32), Body: json.RawMessage(body),
 	}
 	if d.Agent != "" {
-		agent, err := b.chain("agent:" + d.Agent)
+		agent, err := b.chain("", d.Agent)
 		if err != nil {
 			return registry.EventRef{}, err
 		}
 		env.Seq = agent.Seq + 1
 	}
-	artifact, err := canon.Marshal(env)
-	if err != nil {
-		return registry.EventRef{}, fmt.Errorf("canonical form of %s: %w", d.Type, err)
-	}
-	if err := canon.CheckArtifact(artifact); err != nil {
-		return registry.EventRef{}, fmt.Errorf("artifact of %s: %w", d.Type, err)
-	}
+	artifact := env.canonical()
 	id := CID(artifact)
 	ev := registry.Event{
 		CID: id.String(), Log: b.j.Log, Index: b.head.Size + uint64(len(b.entries)), Org: d.Org, OrgSeq: env.OrgSeq,
@@ -77,21 +120,33 @@ func (b *run) sequence(d registry.EventDraft) (registry.EventRef, error) {
 	if err := b.tx.InsertEvent(ev, d.Disclosures); err != nil {
 		return registry.EventRef{}, fmt.Errorf("write event: %w", err)
 	}
-	b.mine["org:"+d.Org] = Link{ev.OrgSeq, ev.CID}
+	b.mine[chainOf(d.Org, "")] = Link{ev.OrgSeq, ev.CID}
 	if d.Agent != "" {
-		b.mine["agent:"+d.Agent] = Link{ev.Seq, ev.CID}
+		b.mine[chainOf("", d.Agent)] = Link{ev.Seq, ev.CID}
 	}
 	b.entries = append(b.entries, id.Bytes())
 	return registry.EventRef{CID: ev.CID, Index: ev.Index, OrgSeq: ev.OrgSeq, Seq: ev.Seq, Time: ev.Time}, nil
 }
 
-// chain is the last event of a sequence, this batch included.
-func (b *run) chain(scope string) (Link, error) {
-	if l, ok := b.mine[scope]; ok {
-		return l, nil
+func chainOf(org, agent string) string {
+	if agent != "" {
+		return "agent:" + agent
 	}
-	if l, ok := b.chains[scope]; ok {
-		return l, nil
+	return "org:" + org
+}
+
+// chain is the last event of an org's sequence, or of an agent's, this batch
+// included.
+func (b *run) chain(org, agent string) (Link, error) {
+	scope := chainOf(org, agent)
+	for _, known := range []map[string]Link{b.mine, b.chains, b.edge.chains} {
+		if l, ok := known[scope]; ok {
+			return l, nil
+		}
 	}
-	return b.tx.Chain(scope)
+	l, err := b.tx.Chain(org, agent)
+	if err == nil {
+		b.edge.chains[scope] = l
+	}
+	return l, err
 }

@@ -5,8 +5,9 @@
 // previous commit ends, urgent commands before others, and in ONE transaction
 //
 //  1. locks the head of the log,
-//  2. runs each command under a savepoint, so that a bad one sinks alone,
-//  3. reads again the authority epochs it used (a kill that came first wins),
+//  2. reads again the authority epochs that each command rests on (a kill that
+//     came first wins),
+//  3. runs the command; one that fails sinks alone,
 //  4. gives its events their sequence numbers, previous CIDs and canonical
 //     bytes, and writes them,
 //  5. writes the leaves, tiles and new head for all of them,
@@ -15,6 +16,8 @@
 //
 // Only then is any caller answered. There is no other state than the
 // database's: after a crash anywhere, Run starts again from the head it finds.
+// What it remembers of the log's edge holds as long as the head it locks is the
+// one it wrote.
 package journal
 
 import (
@@ -24,6 +27,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/writ-registry/writ/anchor/tlog"
@@ -50,25 +54,26 @@ type Tx interface {
 	LockHead() (Head, error) // held until the transaction ends
 	PutHead(Head) error
 	PutTiles([]tlog.Tile, []tlog.Bundle) error
-	Chain(scope string) (Link, error) // the zero Link where there is none
-	PutChain(scope string, l Link) error
+	Chain(org, agent string) (Link, error) // of an org's or an agent's sequence, the other is ""; the zero Link where there is none
 	InsertEvent(registry.Event, []canon.Disclosure) error
 
 	// Answer returns the kept answer to an idempotency key; NotFound.
 	Answer(scope, key string) (Answer, error)
 	InsertAnswer(scope, key string, a Answer) error
-	Expire(before time.Time) error // forgets proofs, folded denials and answers
+	Expire(before time.Time, most int) error // forgets proofs, folded denials and answers, at most so many of each
 
 	Nested(f func() error) error // runs f under a savepoint
+	Writes() int                 // grows with each statement that changed something
 	Commit() error
 	Rollback() error
 }
 
 // Head is the committed state of the log, and its clock.
 type Head struct {
-	Size uint64
-	Root tlog.Hash
-	Time time.Time // of the last event; never falls
+	Size      uint64
+	Root      tlog.Hash
+	Time      time.Time // of the last event; never falls
+	Authority uint64    // registry.Moment's; PutHead leaves it alone
 }
 
 // Link is the last event of an org's or agent's sequence.
@@ -96,8 +101,11 @@ type Config struct {
 	Observe  func(commands int, took time.Duration) // after each commit; nil = none
 }
 
-// keep is how long an idempotency key is remembered.
-const keep = 24 * time.Hour
+const (
+	keep       = 24 * time.Hour         // how long an idempotency key is remembered
+	sweepEvery = 100 * time.Millisecond // how often what has expired is forgotten,
+	sweepMost  = 2048                   // and how much of it at once
+)
 
 // ErrBusy is pushback: the queue is full. Try again after a moment.
 var ErrBusy = registry.Errorf(registry.Unavailable, "too many writes are waiting; try again shortly")
@@ -110,6 +118,8 @@ type Journal struct {
 	urgent  chan *pending
 	queue   chan *pending
 	stopped chan struct{} // closed when Run has ended
+	moment  atomic.Pointer[registry.Moment]
+	edge    *edge // Run's own
 }
 
 type pending struct {
@@ -138,6 +148,42 @@ func New(c Config) *Journal {
 // View implements registry.Store.
 func (j *Journal) View(ctx context.Context, f func(registry.Tx) error) error {
 	return j.Backend.View(ctx, f)
+}
+
+// Moment implements registry.Store.
+func (j *Journal) Moment(ctx context.Context, within time.Duration) (registry.Moment, error) {
+	if m := j.moment.Load(); m != nil && time.Since(m.Read) <= within {
+		return *m, nil
+	}
+	read := time.Now()
+	err := j.Backend.View(ctx, func(tx registry.Tx) error {
+		m, err := tx.Moment()
+		if err == nil {
+			m.Read = read
+			j.advance(m)
+		}
+		return err
+	})
+	if err != nil {
+		return registry.Moment{}, err
+	}
+	return *j.moment.Load(), nil
+}
+
+// advance publishes a committed moment. Neither its clock nor its count falls.
+func (j *Journal) advance(m registry.Moment) {
+	for {
+		old := j.moment.Load()
+		if old != nil && (m.Authority < old.Authority || m.Authority == old.Authority && m.Read.Before(old.Read)) {
+			return
+		}
+		if old != nil && m.Clock.Before(old.Clock) {
+			m.Clock = old.Clock
+		}
+		if j.moment.CompareAndSwap(old, &m) {
+			return
+		}
+	}
 }
 
 // Commit implements registry.Store. A command whose ctx ends while it waits is
@@ -187,7 +233,7 @@ func (j *Journal) Run(ctx context.Context) error {
 		}
 		started := time.Now()
 		// The batch in hand is finished even when ctx has ended.
-		sweep := started.Sub(swept) > time.Minute
+		sweep := started.Sub(swept) > sweepEvery
 		if sweep {
 			swept = started
 		}
@@ -252,6 +298,7 @@ func (j *Journal) gather(ctx context.Context) []*pending {
 // error of the database fails them all: nobody is acknowledged.
 func (j *Journal) commit(ctx context.Context, batch []*pending, sweep bool) {
 	fail := func(err error) {
+		j.edge = nil
 		for _, p := range batch {
 			p.out, p.err = registry.Commit{}, &registry.Error{Kind: registry.Unavailable, Detail: "the write was not made durable; try again", Err: err}
 		}
@@ -262,73 +309,116 @@ func (j *Journal) commit(ctx context.Context, batch []*pending, sweep bool) {
 			return
 		}
 	}
-	tx, err := j.Backend.Begin(ctx)
+	err := j.try(ctx, batch, sweep, false)
+	if errors.Is(err, errSpoilt) {
+		err = j.try(ctx, batch, sweep, true)
+	}
 	if err != nil {
 		fail(err)
-		return
 	}
-	b := &run{j: j, tx: tx, chains: map[string]Link{}}
+}
+
+// errSpoilt: a command failed after it had changed something. All of the batch
+// is run again, each command under a savepoint.
+var errSpoilt = errors.New("a command failed half-way")
+
+func (j *Journal) try(ctx context.Context, batch []*pending, sweep, careful bool) error {
+	read := time.Now()
+	tx, err := j.Backend.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	b := &run{j: j, tx: &batchTx{Tx: tx}, careful: careful, chains: map[string]Link{}, mine: map[string]Link{}}
 	if err := b.all(ctx, batch, sweep); err != nil {
 		tx.Rollback()
-		fail(err)
-		return
+		return err
 	}
 	if err := tx.Commit(); err != nil { // the commit point
-		fail(err)
+		return err
 	}
+	j.edge.keep(b)
+	j.advance(registry.Moment{Clock: b.head.Time, Authority: b.head.Authority, Read: read})
+	return nil
+}
+
+// batchTx notices that authority moves.
+type batchTx struct {
+	Tx
+	moved bool
+}
+
+func (t *batchTx) BumpEpoch(s registry.Scope) error {
+	t.moved = true
+	return t.Tx.BumpEpoch(s)
 }
 
 // run is one batch on its way through a transaction.
 type run struct {
 	j       *Journal
-	tx      Tx
+	tx      *batchTx
+	careful bool // each command under a savepoint
+	edge    *edge
 	head    Head
 	entries [][]byte
 	chains  map[string]Link // sequences that the commands so far continued
 	mine    map[string]Link // and the command in hand, which may yet be undone
+	grown   tlog.Appended
 }
 
 func (b *run) all(ctx context.Context, batch []*pending, sweep bool) (err error) {
 	if b.head, err = b.tx.LockHead(); err != nil {
 		return fmt.Errorf("lock head: %w", err)
 	}
-	if now := b.j.Now().UTC().Truncate(time.Millisecond); now.After(b.head.Time) {
+	b.edge = b.j.edgeAt(b.head)
+	clock := b.head.Time
+	if now := b.j.Now().UTC().Truncate(time.Millisecond); now.After(clock) {
 		b.head.Time = now
 	}
 	if sweep {
-		if err := b.tx.Expire(b.head.Time); err != nil {
+		if err := b.tx.Expire(b.head.Time, sweepMost); err != nil {
 			return fmt.Errorf("forget expired rows: %w", err)
 		}
 	}
 	for _, p := range batch {
-		n := len(b.entries)
-		b.mine = map[string]Link{}
-		p.err = b.tx.Nested(func() (err error) { p.out, err = p.run(b); return err })
-		if p.err == nil {
-			maps.Copy(b.chains, b.mine)
+		n, writes := len(b.entries), b.tx.Writes()
+		clear(b.mine)
+		step := func() (err error) { p.out, err = p.run(b); return err }
+		if b.careful {
+			p.err = b.tx.Nested(step)
 		} else {
-			b.entries = b.entries[:n]
-			if sinksBatch(p.err) {
-				return p.err
-			}
+			p.err = step()
 		}
+		switch {
+		case p.err == nil:
+			maps.Copy(b.chains, b.mine)
+			continue
+		case sinksBatch(p.err):
+			return p.err
+		case !b.careful && b.tx.Writes() != writes:
+			return errSpoilt
+		}
+		b.entries = b.entries[:n]
+	}
+	if b.tx.moved {
+		m, err := b.tx.Moment()
+		if err != nil {
+			return fmt.Errorf("read what moved: %w", err)
+		}
+		b.head.Authority = m.Authority
 	}
 	if len(b.entries) == 0 {
+		b.head.Time = clock
 		return nil
 	}
-	for scope, l := range b.chains {
-		if err := b.tx.PutChain(scope, l); err != nil {
-			return fmt.Errorf("write chain: %w", err)
-		}
-	}
-	grown, err := tlog.Append(ctx, b.tx, b.head.Size, b.entries)
+	b.grown, err = tlog.Append(ctx, b, b.head.Size, b.entries)
 	if err != nil {
 		return fmt.Errorf("append to log: %w", err)
 	}
-	if err := b.tx.PutTiles(grown.Tiles, grown.Bundles); err != nil {
+	if err := b.tx.PutTiles(b.grown.Tiles, b.grown.Bundles); err != nil {
 		return fmt.Errorf("write tiles: %w", err)
 	}
-	return b.tx.PutHead(Head{Size: grown.Size, Root: grown.Root, Time: b.head.Time})
+	b.head.Size, b.head.Root = b.grown.Size, b.grown.Root
+	return b.tx.PutHead(b.head)
 }
 
 // sinksBatch tells an error of the database, after which the transaction is
@@ -346,11 +436,11 @@ func (b *run) one(cmd registry.Command) (registry.Commit, error) {
 			return registry.Commit{}, err
 		}
 	}
-	d, err := cmd.Run(b.tx)
-	if err != nil {
+	if err := b.unmoved(cmd.Basis); err != nil {
 		return registry.Commit{}, err
 	}
-	if err := b.unmoved(d.Epochs); err != nil {
+	d, err := cmd.Run(b.tx)
+	if err != nil {
 		return registry.Commit{}, err
 	}
 	out := registry.Commit{}
@@ -381,16 +471,16 @@ func (b *run) one(cmd registry.Command) (registry.Commit, error) {
 
 // unmoved reads again the authority epochs that a command rests on. The head is
 // locked: whatever stops authority has its place before this or after.
-func (b *run) unmoved(epochs []registry.Epoch) error {
-	if len(epochs) == 0 {
+func (b *run) unmoved(basis registry.Basis) error {
+	if len(basis.Epochs) == 0 || basis.Authority == b.head.Authority && !b.tx.moved {
 		return nil
 	}
-	scopes := make([]registry.Scope, len(epochs))
-	for i, e := range epochs {
+	scopes := make([]registry.Scope, len(basis.Epochs))
+	for i, e := range basis.Epochs {
 		scopes[i] = e.Scope
 	}
 	now, _, err := b.tx.Authority(scopes)
-	if err == nil && !slices.Equal(now, epochs) {
+	if err == nil && !slices.Equal(now, basis.Epochs) {
 		err = registry.ErrEpochMoved
 	}
 	return err

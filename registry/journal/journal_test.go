@@ -132,9 +132,10 @@ func TestOneBadCommandSinksAlone(t *testing.T) {
 func TestEpochMovedUnderCommand(t *testing.T) {
 	h := registrytest.New(t)
 	s := registry.Scope{Kind: registry.ScopeGlobal}
-	_, err := h.Journal.Commit(t.Context(), registry.Command{Run: func(tx registry.Tx) (registry.Draft, error) {
-		return registry.Draft{Epochs: []registry.Epoch{{Scope: s, Value: 7}}}, nil
-	}})
+	_, err := h.Journal.Commit(t.Context(), registry.Command{
+		Basis: registry.Basis{Epochs: []registry.Epoch{{Scope: s, Value: 7}}},
+		Run:   func(tx registry.Tx) (registry.Draft, error) { return registry.Draft{}, nil },
+	})
 	if !errors.Is(err, registry.ErrEpochMoved) {
 		t.Errorf("got %v", err)
 	}
@@ -206,13 +207,6 @@ func (t *faultTx) InsertEvent(e registry.Event, d []canon.Disclosure) error {
 	return t.Tx.InsertEvent(e, d)
 }
 
-func (t *faultTx) PutChain(scope string, l journal.Link) error {
-	if t.f.hit("chain") {
-		return errBroken
-	}
-	return t.Tx.PutChain(scope, l)
-}
-
 func (t *faultTx) PutTiles(a []tlog.Tile, b []tlog.Bundle) error {
 	if t.f.hit("tiles") {
 		return errBroken
@@ -246,7 +240,7 @@ func TestBrokenWrites(t *testing.T) {
 	f.mode.Store("")
 	h := registrytest.New(t, registrytest.WithBackend(func(b journal.Backend) journal.Backend { f.Backend = b; return f }))
 	acked := 1 // the bootstrap event
-	for i, op := range []string{"begin", "lock", "event", "chain", "tiles", "head", "commit lost", "commit reported lost"} {
+	for i, op := range []string{"begin", "lock", "event", "tiles", "head", "commit lost", "commit reported lost"} {
 		t.Run(op, func(t *testing.T) {
 			f.mode.Store(op)
 			name := fmt.Sprintf("org-%d", i)
@@ -400,5 +394,121 @@ func TestEnvelopeIsClosed(t *testing.T) {
 	}
 	if _, err := json.Marshal(env); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestArtifactIsCanonical: the journal's own spelling of an envelope is RFC
+// 8785's, whatever the strings hold.
+func TestArtifactIsCanonical(t *testing.T) {
+	body, err := registry.SealBody(map[string]any{"b": "<é\u2028\">", "a": []int{1, 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	odd := "a\"\\\x01é<>&\u2028\U0001f600"
+	for _, env := range []journal.Envelope{
+		{V: 1, Type: "t", Org: "o", Log: "l", OrgSeq: 1, Time: "t", Actor: registry.Actor{Kind: "pep", ID: "x"}, Trace: "t", Nonce: "n", Body: json.RawMessage(body)},
+		{V: 1, Type: odd, Org: odd, Agent: odd, Log: odd, Seq: 1 << 52, OrgSeq: 1<<53 - 1, Prev: odd, Time: odd,
+			Actor: registry.Actor{Kind: registry.ActorKind(odd), ID: odd}, Trace: odd, Nonce: odd, Body: json.RawMessage(`{}`)},
+	} {
+		want, err := canon.Marshal(env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := env.Canonical(); string(got) != string(want) {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	}
+}
+
+// TestHalfDoneCommandIsUndone: a command that fails after it has written sinks
+// alone, and its batch goes on as if it had not been there.
+func TestHalfDoneCommandIsUndone(t *testing.T) {
+	h := registrytest.New(t)
+	half := func(name string) registry.Command {
+		cmd := orgCommand(name)
+		run := cmd.Run
+		cmd.Run = func(tx registry.Tx) (registry.Draft, error) {
+			d, err := run(tx) // the org is in, its event will be
+			d.Sequenced = func(registry.Tx, []registry.EventRef) error {
+				return registry.Errorf(registry.Denied, "on second thoughts")
+			}
+			return d, err
+		}
+		return cmd
+	}
+	hold, held := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() { // keeps Run busy, so that the others are one batch
+		first := orgCommand("first")
+		run, once := first.Run, sync.Once{}
+		first.Run = func(tx registry.Tx) (registry.Draft, error) {
+			once.Do(func() { close(held); <-hold })
+			return run(tx)
+		}
+		if _, err := h.Journal.Commit(t.Context(), first); err != nil {
+			t.Error(err)
+		}
+	})
+	<-held
+	for i := range 6 {
+		wg.Go(func() {
+			name := fmt.Sprintf("org-%d", i)
+			if i%3 == 2 {
+				if _, err := h.Journal.Commit(t.Context(), half(name)); !errors.Is(err, registry.Denied) {
+					t.Errorf("%s: %v", name, err)
+				}
+			} else if _, err := h.Journal.Commit(t.Context(), orgCommand(name)); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	for _, o := h.Journal.Waiting(); o != 6; _, o = h.Journal.Waiting() {
+		runtime.Gosched()
+	}
+	close(hold)
+	wg.Wait()
+	if n := len(reverify(t, h)); n != 1+1+4 {
+		t.Errorf("%d events", n)
+	}
+	for i := range 6 {
+		err := h.Journal.View(t.Context(), func(tx registry.Tx) error { _, err := tx.OrgByName(fmt.Sprintf("org-%d", i)); return err })
+		if gone := errors.Is(err, registry.NotFound); gone != (i%3 == 2) {
+			t.Errorf("org-%d: %v", i, err)
+		}
+	}
+}
+
+// TestBasisStandsOrIsReadAgain: a command is held to the epochs it rests on, by
+// the count of moves where that stands, else by each.
+func TestBasisStandsOrIsReadAgain(t *testing.T) {
+	h := registrytest.New(t)
+	commit := func(b registry.Basis) error {
+		_, err := h.Journal.Commit(t.Context(), registry.Command{Basis: b, Run: func(registry.Tx) (registry.Draft, error) { return registry.Draft{}, nil }})
+		return err
+	}
+	mine, other := registry.Scope{Kind: registry.ScopeOrg, ID: "mine"}, registry.Scope{Kind: registry.ScopeOrg, ID: "other"}
+	bump := func(s registry.Scope) {
+		if _, err := h.Journal.Commit(t.Context(), registry.Command{Run: func(tx registry.Tx) (registry.Draft, error) { return registry.Draft{}, tx.BumpEpoch(s) }}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, err := h.Journal.Moment(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	basis := registry.Basis{Epochs: []registry.Epoch{{Scope: mine}}, Authority: before.Authority}
+	if err := commit(basis); err != nil {
+		t.Errorf("nothing moved: %v", err)
+	}
+	bump(other)
+	if after, err := h.Journal.Moment(t.Context(), 1<<62); err != nil || after.Authority != before.Authority+1 {
+		t.Errorf("a committed move was not published: %+v, then %+v, %v", before, after, err)
+	}
+	if err := commit(basis); err != nil {
+		t.Errorf("another's epoch moved: %v", err)
+	}
+	bump(mine)
+	if err := commit(basis); !errors.Is(err, registry.ErrEpochMoved) {
+		t.Errorf("its own epoch moved: %v", err)
 	}
 }

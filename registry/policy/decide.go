@@ -3,14 +3,15 @@ package policy
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
+	"io"
 	"strings"
 	"time"
 
 	"github.com/maypok86/otter/v2"
 
-	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/capability"
@@ -26,8 +27,9 @@ type PDP struct {
 	// database that takes no writes is not to be trusted with what it says.
 	Ready func() error
 
-	tokens *otter.Cache[[32]byte, *capability.Grant]
-	spent  spending
+	tokens    *otter.Cache[[32]byte, *capability.Grant]
+	standings standings
+	spent     spending
 
 	// evaluated is called between the judgement and its commit; tests use it
 	// to let a kill come first.
@@ -40,7 +42,7 @@ func New(store registry.Store, origin string, issuer jose.PublicKey, now func() 
 		now = time.Now
 	}
 	tokens := otter.Must(&otter.Options[[32]byte, *capability.Grant]{MaximumSize: maxTokens})
-	return &PDP{Store: store, Origin: origin, Issuer: issuer, Now: now, tokens: tokens}
+	return &PDP{Store: store, Origin: origin, Issuer: issuer, Now: now, tokens: tokens, standings: newStandings()}
 }
 
 // maxTokens is how many verified grant tokens are remembered, at some 4 KiB each.
@@ -147,64 +149,26 @@ func unproven(f *facts) error {
 	return &registry.Error{Kind: registry.Unauthenticated, Code: f.proof.code, Detail: f.proof.detail}
 }
 
-// load authenticates the act and reads the facts in one snapshot.
+// load authenticates the act and gathers the facts of one moment.
 func (p *PDP) load(ctx context.Context, caller registry.Caller, req Request) (*facts, error) {
-	f := &facts{now: p.Now(), read: time.Now(), act: req.Act, context: req.Context, pep: caller.PEP}
-	action := req.Act.Action + ":" + req.Act.Resource.Type
+	f := &facts{now: p.Now(), act: req.Act, context: req.Context, pep: caller.PEP}
+	var grant string
 	token, tokenErr := p.token(req.Token)
-	err := p.Store.View(ctx, func(tx registry.Tx) error {
-		clock, err := tx.Clock()
-		if err != nil {
-			return err
-		}
-		if clock.After(f.now) {
-			f.now = clock // a machine clock set back revives no proof and no grant
-		}
-		agent, err := tx.AgentByDID(req.Subject)
-		if err == nil {
-			f.agent = &agent
-		} else if !errors.Is(err, registry.NotFound) {
-			return err
-		}
-		if tokenErr == nil {
-			f.token = token
-			grant, err := tx.Grant(token.Claims().ID)
-			if err == nil {
-				f.grant = &grant
-			} else if !errors.Is(err, registry.NotFound) {
-				return err
-			}
-		}
-		if f.agent != nil {
-			if f.catalogue, err = tx.Catalogue(f.agent.Org); err != nil {
-				return err
-			}
-		}
-		return f.readAuthority(tx)
-	})
-	if err != nil {
+	if tokenErr == nil {
+		f.token, grant = token, token.Claims().ID
+	}
+	var m registry.Moment
+	var err error
+	if f.standing, m, err = p.standings.of(ctx, p.Store, req.Subject, grant); err != nil {
 		return nil, err
 	}
-	f.entry = entryFor(f.catalogue, action)
+	f.read = m.Read
+	if m.Clock.After(f.now) {
+		f.now = m.Clock // a machine clock set back revives no proof and no grant
+	}
+	f.entry = entryFor(f.catalogue, req.Act.Action+":"+req.Act.Resource.Type)
 	p.prove(f, req, tokenErr)
 	return f, nil
-}
-
-// readAuthority reads the epochs and stops of every scope the act falls under.
-func (f *facts) readAuthority(tx registry.Tx) error {
-	scopes := []registry.Scope{{Kind: registry.ScopeGlobal}}
-	if f.agent != nil {
-		scopes = append(scopes, registry.Scope{Kind: registry.ScopeOrg, ID: f.agent.Org}, registry.Scope{Kind: registry.ScopeAgent, ID: f.agent.ID})
-	}
-	if f.grant != nil {
-		scopes = append(scopes, registry.Scope{Kind: registry.ScopeGrant, ID: f.grant.ID})
-	}
-	epochs, kills, err := tx.Authority(append(scopes, spentScope))
-	if err == nil {
-		last := len(epochs) - 1
-		f.epochs, f.kills, f.fence = epochs[:last:last], kills, epochs[last].Value
-	}
-	return err
 }
 
 // prove verifies that the agent itself signed this very act, for this registry
@@ -270,6 +234,12 @@ func (r Request) digest() (string, error) {
 	if err != nil {
 		return "", &registry.Error{Kind: registry.Malformed, Field: "/action/properties", Detail: err.Error(), Err: err}
 	}
-	form, err := json.Marshal([]any{r.SubjectType, r.Subject, adg, r.Token, r.Proof, r.Context})
-	return canon.Digest(form), err
+	h := sha256.New()
+	for _, part := range []string{r.SubjectType, r.Subject, adg, r.Token, r.Proof, r.Context.Domain, r.Context.Workflow} {
+		var size [8]byte
+		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
+		h.Write(size[:])
+		io.WriteString(h, part)
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)), nil
 }

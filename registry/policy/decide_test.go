@@ -84,12 +84,14 @@ func sample(t *testing.T, now time.Time) *facts {
 	entry := registry.CatalogueAction{Action: "read:invoices", Reversibility: registry.Reversible}
 	return &facts{
 		now: now, act: capability.Act{Action: "read", Resource: capability.Resource{Type: "invoices", ID: "1"}},
-		pep:   &registry.PEP{ID: "pep"},
-		agent: &registry.Agent{ID: "a", Status: registry.AgentActive, AuthorityLevel: 2, Thumbprint: h.agent.Public().Thumbprint()},
-		grant: &registry.Grant{ID: "g", Agent: "a", Status: registry.GrantActive, Audience: []string{"https://erp"}, AuthorityLevel: 2,
-			NotBefore: now.Add(-time.Hour), Expires: now.Add(time.Hour), TokenHash: token.Hash()},
-		token: token, entry: entry, catalogue: registry.Catalogue{Actions: []registry.CatalogueAction{entry}},
-		proof: possession{audience: "https://erp"},
+		pep: &registry.PEP{ID: "pep"},
+		standing: &standing{
+			agent: &registry.Agent{ID: "a", Status: registry.AgentActive, AuthorityLevel: 2, Thumbprint: h.agent.Public().Thumbprint()},
+			grant: &registry.Grant{ID: "g", Agent: "a", Status: registry.GrantActive, Audience: []string{"https://erp"}, AuthorityLevel: 2,
+				NotBefore: now.Add(-time.Hour), Expires: now.Add(time.Hour), TokenHash: token.Hash()},
+			catalogue: registry.Catalogue{Actions: []registry.CatalogueAction{entry}},
+		},
+		token: token, entry: entry, proof: possession{audience: "https://erp"},
 	}
 }
 

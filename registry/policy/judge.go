@@ -9,22 +9,17 @@ import (
 	"github.com/writ-registry/writ/registry/capability"
 )
 
-// facts is all that a judgement may look at, read in one snapshot.
+// facts is all that a judgement may look at.
 type facts struct {
-	now       time.Time
-	read      time.Time // by the monotonic clock: when the snapshot was opened
-	act       capability.Act
-	context   Context
-	pep       *registry.PEP   // nil for a direct call
-	agent     *registry.Agent // nil: unknown
-	grant     *registry.Grant // nil: unknown
-	token     *capability.Grant
-	kills     []registry.Kill // those that cover the agent, its org, its grant or everything
-	entry     registry.CatalogueAction
-	catalogue registry.Catalogue
-	epochs    []registry.Epoch
-	fence     uint64 // the epoch of spentScope
-	proof     possession
+	*standing
+	now     time.Time
+	read    time.Time // by the monotonic clock: when the standing was the newest
+	act     capability.Act
+	context Context
+	pep     *registry.PEP // nil for a direct call
+	token   *capability.Grant
+	entry   registry.CatalogueAction
+	proof   possession
 }
 
 // possession is what became of the action proof.

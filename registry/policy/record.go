@@ -31,7 +31,7 @@ func (p *PDP) record(ctx context.Context, call registry.Call, req Request, f *fa
 		return Decision{}, err
 	}
 	if u.enough {
-		if err := p.stands(ctx, f, u.era); err != nil {
+		if err := p.stands(ctx, f); err != nil {
 			return Decision{}, err
 		}
 		return d, nil
@@ -40,14 +40,14 @@ func (p *PDP) record(ctx context.Context, call registry.Call, req Request, f *fa
 	if err != nil {
 		return Decision{}, err
 	}
-	out, epochs := d, u.fenced(f.epochs)
-	_, err = p.Store.Commit(ctx, registry.Command{Run: func(tx registry.Tx) (registry.Draft, error) {
+	out := d
+	_, err = p.Store.Commit(ctx, registry.Command{Basis: u.basis(f), Run: func(tx registry.Tx) (registry.Draft, error) {
 		out = d
 		if again, err := repeated(tx, call.Caller, f, d, digest, u); err != nil || again != nil {
 			if again != nil {
 				out = *again
 			}
-			return registry.Draft{Epochs: epochs}, err
+			return registry.Draft{}, err
 		}
 		fold := f.foldKey(d)
 		if fold != "" {
@@ -59,12 +59,12 @@ func (p *PDP) record(ctx context.Context, call registry.Call, req Request, f *fa
 				}
 				// The event is the first one's; what is said of this act is its own.
 				out.ID, out.Event, out.Folded = recorded.ID, recorded.Event, true
-				return registry.Draft{Epochs: epochs}, f.consume(tx, call.Caller, digest, out)
+				return registry.Draft{}, f.consume(tx, call.Caller, digest, out)
 			case !errors.Is(err, registry.NotFound):
 				return registry.Draft{}, err
 			}
 		}
-		dr := registry.Draft{Epochs: epochs, Sequenced: func(tx registry.Tx, refs []registry.EventRef) error {
+		dr := registry.Draft{Sequenced: func(tx registry.Tx, refs []registry.EventRef) error {
 			if len(refs) > 0 {
 				out.Event = &refs[0]
 			}
@@ -214,6 +214,7 @@ func (p *PDP) draft(call registry.Call, req Request, f *facts, d Decision) (regi
 		}
 		ev.Disclosures = append(ev.Disclosures, dis)
 	}
-	ev.Body = body
-	return ev, nil
+	var err error
+	ev.Body, err = registry.SealBody(body)
+	return ev, err
 }

@@ -110,8 +110,8 @@ func (p *PDP) fence(ctx context.Context) (epoch uint64, watermark int64, err err
 		if err != nil {
 			return registry.Draft{}, err
 		}
-		clock, err := tx.Clock()
-		watermark = max(clock.Unix(), p.Now().Unix(), p.spent.latest.Load())
+		m, err := tx.Moment()
+		watermark = max(m.Clock.Unix(), p.Now().Unix(), p.spent.latest.Load())
 		return registry.Draft{}, err
 	}})
 	// What was spent while the command waited and ran.
@@ -268,18 +268,24 @@ func (p *PDP) spend(ctx context.Context, c registry.Caller, f *facts, d Decision
 	return u, nil
 }
 
-// stands reads again, after the proof was spent in the memory, what its permit
-// rests on, and that the database knows nothing of the proof.
-func (p *PDP) stands(ctx context.Context, f *facts, e *era) error {
+// stands looks again, after the proof was spent in the memory, at what its
+// permit rests on, and that the database knows nothing of the proof.
+func (p *PDP) stands(ctx context.Context, f *facts) error {
 	return p.Store.View(ctx, func(tx registry.Tx) error {
-		now := facts{agent: f.agent, grant: f.grant}
-		if err := now.readAuthority(tx); err != nil {
+		m, err := tx.Moment()
+		if err != nil {
 			return err
 		}
-		if now.fence != e.epoch || !slices.Equal(now.epochs, f.epochs) {
-			return registry.ErrEpochMoved
+		if m.Authority != f.authority {
+			now := standing{agent: f.agent, grant: f.grant}
+			if err := now.readAuthority(tx); err != nil {
+				return err
+			}
+			if now.fence != f.fence || !slices.Equal(now.epochs, f.epochs) {
+				return registry.ErrEpochMoved
+			}
 		}
-		_, err := tx.ProofUse(f.proof.thumbprint, f.proof.jti)
+		_, err = tx.ProofUse(f.proof.thumbprint, f.proof.jti)
 		if errors.Is(err, registry.NotFound) {
 			return nil
 		}
@@ -309,12 +315,13 @@ func (u use) unrecorded(c registry.Caller, f *facts, d Decision) (*Decision, err
 	return nil, nil
 }
 
-// fenced adds the memory's epoch to those that a command rests on.
-func (u use) fenced(epochs []registry.Epoch) []registry.Epoch {
-	if u.era == nil {
-		return epochs
+// basis is what a command rests on: the epochs read, and the memory's.
+func (u use) basis(f *facts) registry.Basis {
+	epochs := f.epochs
+	if u.era != nil {
+		epochs = append(slices.Clone(epochs), registry.Epoch{Scope: spentScope, Value: u.era.epoch})
 	}
-	return append(slices.Clone(epochs), registry.Epoch{Scope: spentScope, Value: u.era.epoch})
+	return registry.Basis{Epochs: epochs, Authority: f.authority}
 }
 
 func epochsDigest(epochs []registry.Epoch) string {
