@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/writ-registry/writ/anchor/tlog"
+	"github.com/writ-registry/writ/internal/trace"
 )
 
 // Defaults of CheckpointerConfig.
@@ -87,6 +88,7 @@ type CheckpointerConfig struct {
 	// Anchors, if set, names the anchored heads, whose checkpoints are kept.
 	Anchors AnchorSource
 
+	Tracer *trace.Tracer    // nil: no spans
 	Logger *slog.Logger     // default: slog.Default()
 	Now    func() time.Time // default: time.Now
 }
@@ -236,7 +238,7 @@ func (c *Checkpointer) CheckHead(ctx context.Context, size uint64, root [32]byte
 
 // publish is the whole flow once: compare, sign, store at home, store in the
 // database, show.
-func (c *Checkpointer) publish(ctx context.Context) error {
+func (c *Checkpointer) publish(ctx context.Context) (err error) {
 	c.signing.Lock()
 	defer c.signing.Unlock()
 	if err := c.Refused(); err != nil {
@@ -250,6 +252,9 @@ func (c *Checkpointer) publish(ctx context.Context) error {
 		c.prune(ctx)
 		return nil
 	}
+	ctx, span := c.cfg.Tracer.Begin(ctx, "checkpoint", trace.Root{})
+	span.Int("writ.size", int64(head.Size))
+	defer func() { span.End(err) }()
 	atHome, inStore, err := c.past(ctx)
 	if err != nil {
 		return c.refuseOnFork(err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/writ-registry/writ/anchor/tlog"
 	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/internal/trace"
 )
 
 // Events gives the Prover committed artifacts.
@@ -171,7 +172,9 @@ func NewProver(cfg ProverConfig) *Prover {
 // It returns ErrNotIntegrated if no checkpoint covers the entry yet (the same
 // call succeeds within the checkpoint interval), the error of Events for an
 // unknown CID, and an error that wraps ErrFork if the log has been refused.
-func (p *Prover) Receipt(ctx context.Context, cid string) (Receipt, error) {
+func (p *Prover) Receipt(ctx context.Context, cid string) (r Receipt, err error) {
+	ctx, span := trace.Start(ctx, "prove")
+	defer func() { span.End(err) }()
 	artifact, index, origin, err := p.cfg.Events.Artifact(ctx, cid)
 	if err != nil {
 		return Receipt{}, err
@@ -179,6 +182,8 @@ func (p *Prover) Receipt(ctx context.Context, cid string) (Receipt, error) {
 	if origin != p.cfg.Log.Origin() {
 		return Receipt{}, fmt.Errorf("event %s is in log %s, receipts are made for %s", cid, origin, p.cfg.Log.Origin())
 	}
+	span.Attr("writ.event", cid) // once it is known to be one, and not what somebody typed
+	span.Int("writ.index", int64(index))
 	if err := p.cfg.Checkpoints.covered(index + 1); err != nil {
 		return Receipt{}, err
 	}
@@ -194,7 +199,8 @@ func (p *Prover) Receipt(ctx context.Context, cid string) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, fmt.Errorf("inclusion proof of entry %d at size %d: %w", index, checkpoint.Size, err)
 	}
-	r := Receipt{
+	span.Int("writ.size", int64(checkpoint.Size))
+	r = Receipt{
 		Artifact:   artifact,
 		Proof:      string(proof.TLogProof{Index: index, Hashes: path, Checkpoint: checkpoint.Note}.Marshal()),
 		LogKey:     p.cfg.LogKey,
@@ -208,6 +214,8 @@ func (p *Prover) Receipt(ctx context.Context, cid string) (Receipt, error) {
 		}
 		r.Anchors = append(r.Anchors, ReceiptAnchor{AnchorRecord: a, Consistency: link})
 	}
+	grade, _, _ := r.Grade()
+	span.Attr("writ.grade", string(grade))
 	return r, nil
 }
 

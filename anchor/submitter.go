@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/writ-registry/writ/anchor/tlog"
+	"github.com/writ-registry/writ/internal/trace"
 )
 
 // Defaults of SubmitterConfig.
@@ -36,6 +37,7 @@ type SubmitterConfig struct {
 	// ledger, see Ledger.Prepare).
 	ReplaceAfter time.Duration
 
+	Tracer *trace.Tracer    // nil: no spans
 	Logger *slog.Logger     // default: slog.Default()
 	Now    func() time.Time // default: time.Now
 }
@@ -420,7 +422,9 @@ func (s *Submitter) replaceable(inFlight []AttemptRecord) bool {
 
 // submit builds, journals and sends the attempt that takes the ledger from
 // onLedger to newest, or as far towards it as one anchor may go.
-func (s *Submitter) submit(ctx context.Context, onLedger, newest Head, replaces []AttemptRecord) error {
+func (s *Submitter) submit(ctx context.Context, onLedger, newest Head, replaces []AttemptRecord) (err error) {
+	ctx, span := s.span(ctx, time.Time{})
+	defer func() { span.End(err) }()
 	head, err := s.build(ctx, onLedger, newest)
 	if err != nil {
 		return err
@@ -433,6 +437,7 @@ func (s *Submitter) submit(ctx context.Context, onLedger, newest Head, replaces 
 	if err != nil {
 		return fmt.Errorf("prepare anchor of head %d: %w", head.Size, err)
 	}
+	describe(span, head.Size, attempt.Tx, "sent")
 	rec := AttemptRecord{
 		Ledger: s.info.Name, ChainID: s.info.ChainID, Contract: s.info.Contract, LogID: s.info.LogID,
 		Head: head.Head, HeadKey: head.HeadKey, Signature: head.Signature, Attempt: attempt,
@@ -496,6 +501,9 @@ func (s *Submitter) mark(ctx context.Context, rec AttemptRecord, state AttemptSt
 	if err := s.cfg.Attempts.MarkAttempt(ctx, rec.ID, state, c); err != nil {
 		return fmt.Errorf("mark anchor %s as %s: %w", rec.Tx, state, err)
 	}
+	_, span := s.span(ctx, rec.Created)
+	describe(span, rec.Size, rec.Tx, became(state, c))
+	span.End(nil)
 	s.update(func(st *SubmitterStatus) {
 		if c.Finality.AtLeast(Included) {
 			st.LastAnchor = c
@@ -521,6 +529,30 @@ func (s *Submitter) mark(ctx context.Context, rec AttemptRecord, state AttemptSt
 		s.log.Warn("anchor will not take effect", "size", rec.Size, "tx", rec.Tx, "state", state, "reason", c.Reason)
 	}
 	return nil
+}
+
+// span begins the span of an attempt: one for the sending, and one from then to
+// each thing that becomes of it. Each is a trace of its own, for no request
+// waits for it; the transaction tells which belong together.
+func (s *Submitter) span(ctx context.Context, since time.Time) (context.Context, *trace.Span) {
+	ctx, span := s.cfg.Tracer.Begin(ctx, "anchor", trace.Root{Since: since})
+	span.Attr("writ.ledger", s.info.Name)
+	return ctx, span
+}
+
+func describe(span *trace.Span, size uint64, tx, outcome string) {
+	span.Int("writ.size", int64(size))
+	span.Attr("writ.tx", tx)
+	span.Attr("writ.outcome", outcome)
+}
+
+// became is the outcome of an attempt: its state where that is final and bad,
+// else its finality.
+func became(state AttemptState, c Confirmation) string {
+	if state == StateFailed || state == StateSuperseded {
+		return string(state)
+	}
+	return string(c.Finality)
 }
 
 // reorged counts and logs an anchor that the ledger took back.

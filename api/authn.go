@@ -12,6 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/writ-registry/writ/api/problem"
+	"github.com/writ-registry/writ/internal/trace"
 	"github.com/writ-registry/writ/registry"
 )
 
@@ -54,10 +55,14 @@ func (s *server) identify(c *gin.Context, token string) (err error) {
 	if err := s.withinBudget(c); err != nil {
 		return err
 	}
-	r := requestOf(c.Request.Context())
-	if r.caller, err = s.Registry.Authenticate(c.Request.Context(), token); err != nil {
+	ctx, span := trace.Start(c.Request.Context(), "authenticate")
+	defer func() { span.End(err) }()
+	r := requestOf(ctx)
+	if r.caller, err = s.Registry.Authenticate(ctx, token); err != nil {
 		return err
 	}
+	span.Attr("writ.caller", r.caller.ID)
+	span.Attr("writ.org", r.caller.Org)
 	return s.withinQuota(c, r.caller)
 }
 

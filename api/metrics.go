@@ -23,6 +23,7 @@ type Metrics struct {
 	latency   *prometheus.HistogramVec
 	decisions *prometheus.CounterVec
 	refused   *prometheus.CounterVec
+	spans     *prometheus.CounterVec
 	batch     prometheus.Histogram
 	commit    prometheus.Histogram
 }
@@ -45,6 +46,9 @@ func NewMetrics() *Metrics {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "writ_authentication_failures_total", Help: "Refused credentials and proofs by code.",
 		}, []string{"code"}),
+		spans: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "writ_trace_spans_total", Help: "Spans by what became of them: sent, dropped or refused.",
+		}, []string{"outcome"}),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "writ_journal_batch_commands", Help: "Commands made durable by one commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 10),
 		}),
@@ -52,7 +56,7 @@ func NewMetrics() *Metrics {
 			Name: "writ_journal_commit_seconds", Help: "Time of one commit, from the first command to durable.", Buckets: fast,
 		}),
 	}
-	m.Registry.MustRegister(m.requests, m.latency, m.decisions, m.refused, m.batch, m.commit,
+	m.Registry.MustRegister(m.requests, m.latency, m.decisions, m.refused, m.spans, m.batch, m.commit,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -62,6 +66,10 @@ func (m *Metrics) ObserveCommit(commands int, took time.Duration) {
 	m.batch.Observe(float64(commands))
 	m.commit.Observe(took.Seconds())
 }
+
+// CountSpans says what became of n spans: sent to the collector, refused by it
+// (or it by the network), or dropped because it is slow.
+func (m *Metrics) CountSpans(outcome string, n int) { m.spans.WithLabelValues(outcome).Add(float64(n)) }
 
 func (m *Metrics) request(c *gin.Context, took time.Duration) {
 	route := c.FullPath()

@@ -38,12 +38,18 @@ func stop(c *gin.Context) bool {
 	return false
 }
 
+// probe reports what machines ask every few seconds: whether all is well.
+func probe(c *gin.Context) bool {
+	path := c.FullPath()
+	return path == "/healthz" || path == "/readyz" || path == "/metrics"
+}
+
 // admit bounds the requests in hand, whoever sends them. Probes and metrics are
 // answered always: an operator looks at them just then.
 func (s *server) admit(c *gin.Context) {
 	slots := s.slots
-	switch path := c.FullPath(); {
-	case path == "/healthz" || path == "/readyz" || path == "/metrics":
+	switch {
+	case probe(c):
 		return
 	case stop(c):
 		slots = s.urgent

@@ -18,6 +18,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/writ-registry/writ/api/problem"
+	"github.com/writ-registry/writ/internal/trace"
 	"github.com/writ-registry/writ/registry"
 )
 
@@ -26,6 +27,7 @@ type request struct {
 	id     string
 	path   string // as it was sent
 	trace  string // W3C trace-id
+	span   *trace.Span
 	caller registry.Caller
 	idem   *registry.Idempotency
 	body   []byte // strict JSON, once it has been read
@@ -44,11 +46,16 @@ func (r *request) call() registry.Call {
 
 // begin names the request and sets the headers that every answer has.
 func (s *server) begin(c *gin.Context) {
-	r := &request{id: c.GetHeader("X-Request-ID"), path: c.Request.URL.EscapedPath(), trace: traceID(c.GetHeader("Traceparent"))}
+	root := traceOf(c.GetHeader("Traceparent"))
+	r := &request{id: c.GetHeader("X-Request-ID"), path: c.Request.URL.EscapedPath(), trace: root.Trace}
 	if !printable(r.id, 128) {
 		r.id = randomHex()
 	}
-	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), requestKey{}, r))
+	ctx := context.WithValue(c.Request.Context(), requestKey{}, r)
+	if !probe(c) {
+		ctx, r.span = s.Tracer.Begin(ctx, "request", root)
+	}
+	c.Request = c.Request.WithContext(ctx)
 	h := c.Writer.Header()
 	h.Set("X-Request-ID", r.id)
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -57,16 +64,16 @@ func (s *server) begin(c *gin.Context) {
 	h.Set("Cache-Control", "no-store") // what is public and cacheable says so itself
 }
 
-// traceID takes the trace-id of a valid traceparent (W3C Trace Context, section
-// 3.2.2), or makes one.
-func traceID(parent string) string {
+// traceOf reads a valid traceparent (W3C Trace Context, section 3.2.2), or makes
+// a trace-id. It is in the artifact as well: a span and its evidence share it.
+func traceOf(parent string) trace.Root {
 	p := strings.Split(parent, "-")
 	version := len(p) >= 4 && isLowerHex(p[0], 2) && p[0] != "ff" && (p[0] != "00" || len(p) == 4)
 	if version && isLowerHex(p[1], 32) && isLowerHex(p[2], 16) && isLowerHex(p[3], 2) &&
 		strings.Trim(p[1], "0") != "" && strings.Trim(p[2], "0") != "" {
-		return p[1]
+		return trace.Root{Trace: p[1], Span: p[2], Sampled: strings.IndexByte("13579bdf", p[3][1]) >= 0}
 	}
-	return randomHex()
+	return trace.Root{Trace: randomHex()}
 }
 
 func isLowerHex(s string, n int) bool {
@@ -92,6 +99,7 @@ func (s *server) observe(c *gin.Context) {
 	took := time.Since(started)
 	s.Metrics.request(c, took)
 	r := requestOf(c.Request.Context())
+	r.endSpan(c)
 	attrs := []slog.Attr{
 		slog.String("method", method(c.Request.Method)), slog.String("route", c.FullPath()), slog.Int("status", c.Writer.Status()),
 		slog.Int("bytes", max(c.Writer.Size(), 0)), slog.Duration("took", took), slog.String("remote", remote(c.Request)),
@@ -104,6 +112,28 @@ func (s *server) observe(c *gin.Context) {
 		attrs = append(attrs, slog.String("code", r.code))
 	}
 	s.Logger.LogAttrs(c.Request.Context(), slog.LevelInfo, "request", attrs...)
+}
+
+var errServer = errors.New("answered 5xx")
+
+// endSpan says how the request ended, in the words of OpenTelemetry's
+// conventions for HTTP where there are such. The path is not in it: the
+// identifiers there say more than the route.
+func (r *request) endSpan(c *gin.Context) {
+	if r.span == nil {
+		return
+	}
+	r.span.Attr("http.request.method", method(c.Request.Method))
+	r.span.Attr("http.route", c.FullPath())
+	r.span.Int("http.response.status_code", int64(c.Writer.Status()))
+	if r.code != "" {
+		r.span.Attr("writ.code", r.code)
+	}
+	var err error
+	if c.Writer.Status() >= http.StatusInternalServerError {
+		err = errServer
+	}
+	r.span.End(err)
 }
 
 // remote is the peer's address. Forwarding headers are not believed.

@@ -24,6 +24,7 @@ import (
 
 	"github.com/writ-registry/writ/anchor"
 	"github.com/writ-registry/writ/anchor/tlog"
+	"github.com/writ-registry/writ/internal/trace"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/policy"
 )
@@ -46,8 +47,9 @@ type Config struct {
 
 	// Ready is asked by /readyz; every check without error means ready.
 	Ready   func(ctx context.Context) []Check
-	Metrics *Metrics     // nil: one of its own
-	Logger  *slog.Logger // nil: slog.Default()
+	Metrics *Metrics      // nil: one of its own
+	Tracer  *trace.Tracer // nil: no spans
+	Logger  *slog.Logger  // nil: slog.Default()
 	Now     func() time.Time
 
 	// FailureBurst and FailureRate bound failed authentications of one network

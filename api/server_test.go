@@ -28,11 +28,13 @@ import (
 // receipts.
 type world struct {
 	*registrytest.House
-	t    testing.TB
-	url  string
-	logs *lines
-	sign *anchor.Checkpointer
-	spec *huma.OpenAPI
+	t   testing.TB
+	url string
+
+	handler http.Handler
+	logs    *lines
+	sign    *anchor.Checkpointer
+	spec    *huma.OpenAPI
 }
 
 // lines is a log that a test reads.
@@ -90,7 +92,7 @@ func open(t testing.TB, change ...func(*api.Config)) *world {
 	}
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
-	w.url, w.spec = srv.URL, described
+	w.handler, w.url, w.spec = handler, srv.URL, described
 	return w
 }
 

@@ -60,6 +60,12 @@ type serveConfig struct {
 	TLSCert  string `yaml:"tls_cert"`
 	TLSKey   string `yaml:"tls_key"`
 	ClientCA string `yaml:"client_ca"`
+	// OTLPEndpoint is the URL of an OpenTelemetry collector (OTLP over HTTP);
+	// empty: no spans. OTEL_EXPORTER_OTLP_* variables say headers and TLS.
+	OTLPEndpoint string `yaml:"otlp_endpoint"`
+	// TraceRatio is the share of traces that are sampled where the caller has
+	// not decided.
+	TraceRatio float64 `yaml:"trace_ratio"`
 	// LogLevel is debug, info, warn or error; LogFormat text or json.
 	LogLevel  string `yaml:"log_level"`
 	LogFormat string `yaml:"log_format"`
@@ -73,6 +79,7 @@ func defaultServeConfig() serveConfig {
 		DiskReserve: 256 << 20, LogLevel: "info", LogFormat: "text",
 		FailureBurst: api.DefaultFailureBurst, FailureRate: api.DefaultFailureRate,
 		CallerBurst: api.DefaultCallerBurst, CallerRate: api.DefaultCallerRate, MaxInFlight: api.DefaultMaxInFlight,
+		TraceRatio: 1,
 	}
 }
 
@@ -96,6 +103,8 @@ func (c *serveConfig) bind(f *pflag.FlagSet) {
 	f.StringVar(&c.TLSCert, "tls-cert", c.TLSCert, "PEM certificate chain; turns on TLS")
 	f.StringVar(&c.TLSKey, "tls-key", c.TLSKey, "PEM key of --tls-cert")
 	f.StringVar(&c.ClientCA, "client-ca", c.ClientCA, "PEM CAs; demands client certificates")
+	f.StringVar(&c.OTLPEndpoint, "otlp-endpoint", c.OTLPEndpoint, "URL of an OpenTelemetry collector (OTLP over HTTP) that spans go to")
+	f.Float64Var(&c.TraceRatio, "trace-ratio", c.TraceRatio, "share of traces that are sampled where the caller has not decided")
 	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "debug, info, warn or error")
 	f.StringVar(&c.LogFormat, "log-format", c.LogFormat, "text or json")
 }
@@ -163,10 +172,13 @@ func (c *serveConfig) check() error {
 		return rateError("--failure-rate")
 	case !rate(c.CallerRate):
 		return rateError("--caller-rate")
+	case !(c.TraceRatio >= 0 && c.TraceRatio <= 1):
+		return errors.New("--trace-ratio must be 0 to 1")
 	case c.LogFormat != "text" && c.LogFormat != "json":
 		return errors.New("--log-format must be text or json")
 	}
-	return nil
+	_, err := collectorURL(c.OTLPEndpoint)
+	return err
 }
 
 // maxLimit is above what any machine answers; more is a slip of the hand, and a

@@ -62,6 +62,7 @@ func TestEverySettingHasThreeNames(t *testing.T) {
 	values := map[string]string{ // those that the checks leave alone
 		"anchor-interval": "7s", "disk-reserve": "7", "new-checkpoint-home": "true", "log-format": "json",
 		"failure-burst": "7", "failure-rate": "0.7", "caller-burst": "7", "caller-rate": "0.7", "max-in-flight": "7",
+		"otlp-endpoint": "http://seven:4318", "trace-ratio": "0.7",
 		"tls-cert": "x", "tls-key": "x", "client-ca": "x",
 	}
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
@@ -104,7 +105,7 @@ func TestEverySettingHasThreeNames(t *testing.T) {
 			t.Errorf("--%s and %s (-flag +env):\n%s", name, envName(name), diff)
 		}
 	})
-	if n != 20 {
+	if n != 22 {
 		t.Errorf("%d settings; a new one needs a value here if a check would refuse \"seven\"", n)
 	}
 }
@@ -133,6 +134,11 @@ func TestConfigIsRefused(t *testing.T) {
 		{name: "zero rate", args: []string{"--caller-rate=0"}, want: "--caller-rate"},
 		{name: "rate that is none", file: "failure_rate: .nan\n", want: "--failure-rate"},
 		{name: "rate without end", args: []string{"--caller-rate=+Inf"}, want: "--caller-rate"},
+		{name: "collector without scheme", args: []string{"--otlp-endpoint=localhost:4318"}, want: "--otlp-endpoint"},
+		{name: "collector with a password", args: []string{"--otlp-endpoint=http://a:b@localhost:4318"}, want: "OTEL_EXPORTER_OTLP_HEADERS"},
+		{name: "collector with a query", file: "otlp_endpoint: http://localhost:4318?x=1\n", want: "--otlp-endpoint"},
+		{name: "share above all", args: []string{"--trace-ratio=1.1"}, want: "--trace-ratio"},
+		{name: "share that is none", env: map[string]string{"WRIT_TRACE_RATIO": "nan"}, want: "--trace-ratio"},
 		{name: "log format", file: "log_format: xml\n", want: "--log-format"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

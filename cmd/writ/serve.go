@@ -116,6 +116,7 @@ type server struct {
 	checkpoints *anchor.Checkpointer
 	anchoring   atomic.Pointer[anchoring] // nil with --chain none, and until an endpoint answers
 	metrics     *api.Metrics
+	tracing     *tracing // nil without --otlp-endpoint
 
 	http    *http.Server
 	cancel  context.CancelFunc
@@ -134,6 +135,9 @@ func startServer(ctx context.Context, cfg serveConfig, log *slog.Logger) (_ *ser
 			s.closeAll()
 		}
 	}()
+	if s.tracing, err = openTracing(ctx, cfg, s.metrics, log); err != nil {
+		return nil, err
+	}
 	if err := s.openFolder(); err != nil {
 		return nil, err
 	}
@@ -312,7 +316,7 @@ func (s *server) openRegistry(ctx context.Context) error {
 	s.checkpoints = anchor.NewCheckpointer(anchor.CheckpointerConfig{
 		Log: s.db.Log(s.logOrigin), Signer: signer, Verifier: verifier,
 		Store: s.db.Checkpoints(), Home: anchor.NewFileHome(s.checkpointHome()), NewHome: s.cfg.NewCheckpointHome,
-		Anchors: s.anchorSource(), Logger: s.log,
+		Anchors: s.anchorSource(), Tracer: s.tracing.tracer(), Logger: s.log,
 	})
 	return nil
 }
@@ -490,4 +494,5 @@ func (s *server) closeAll() {
 	if s.lock != nil {
 		s.lock.Close()
 	}
+	s.tracing.close()
 }

@@ -115,7 +115,7 @@ func (s *server) openLedger(ctx context.Context) error {
 	}
 	a.submitter = anchor.NewSubmitter(anchor.SubmitterConfig{
 		Ledger: a.ledger, Log: s.checkpoints, Signer: a.ledger.Signer(head), Attempts: s.db.Anchors(),
-		Interval: interval, Logger: s.log,
+		Interval: interval, Tracer: s.tracing.tracer(), Logger: s.log,
 	})
 	s.anchoring.Store(a)
 	return nil
@@ -237,7 +237,7 @@ func (s *server) handler() (http.Handler, error) {
 		Anchors: func(ctx context.Context, before int64, limit int) ([]anchor.AttemptRecord, error) {
 			return s.db.Anchors().List(ctx, sqlstore.AnchorFilter{}, before, limit)
 		},
-		Anchored: s.anchorSource(), Ready: s.ready, Metrics: s.metrics, Logger: s.log,
+		Anchored: s.anchorSource(), Ready: s.ready, Metrics: s.metrics, Tracer: s.tracing.tracer(), Logger: s.log,
 		FailureBurst: s.cfg.FailureBurst, FailureRate: s.cfg.FailureRate,
 		CallerBurst: s.cfg.CallerBurst, CallerRate: s.cfg.CallerRate, MaxInFlight: s.cfg.MaxInFlight,
 	}
