@@ -19,7 +19,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/big"
 	"strconv"
 	"strings"
 
@@ -47,13 +46,23 @@ func (e *SyntaxError) Error() string {
 // Check reports whether data is exactly one strict JSON value. The error is a
 // *SyntaxError.
 func Check(data []byte) error {
+	if strict(data) {
+		return nil
+	}
+	return explain(data, 0)
+}
+
+// explain says why data is refused where it would stand within depth objects and
+// arrays. It reads with another decoder than the scanner that refused, and more
+// slowly; whatever it finds, the refusal stays.
+func explain(data []byte, depth int) error {
 	dec := jsontext.NewDecoder(bytes.NewReader(data))
 	for {
 		tok, err := dec.ReadToken()
 		if err != nil {
 			return asSyntaxError(err, dec)
 		}
-		if dec.StackDepth() > MaxDepth {
+		if depth+dec.StackDepth() > MaxDepth {
 			return &SyntaxError{dec.InputOffset(), string(dec.StackPointer()), fmt.Sprintf("nested deeper than %d levels", MaxDepth)}
 		}
 		if tok.Kind() == '0' {
@@ -65,7 +74,7 @@ func Check(data []byte) error {
 			if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
 				return &SyntaxError{Offset: dec.InputOffset(), Msg: "text after the JSON value"}
 			}
-			return nil
+			return &SyntaxError{Msg: "not strict JSON"}
 		}
 	}
 }
@@ -75,21 +84,15 @@ func Check(data []byte) error {
 // between two readers.
 func checkNumber(text string) string {
 	f, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsInf(f, 0) {
+	switch {
+	case err != nil || math.IsInf(f, 0):
 		return "number out of the range of an IEEE 754 double"
-	}
-	if len(text) <= 15 && !strings.ContainsAny(text, "eE") {
-		return "" // at most 15 significant digits always round-trip
-	}
-	if len(text) > 400 {
+	case sameNumber([]byte(text), appendNumber(nil, f)):
+		return ""
+	case len(text) > maxNumber:
 		return "number of more than 400 characters"
 	}
-	want, ok := new(big.Rat).SetString(text)
-	got, ok2 := new(big.Rat).SetString(strconv.FormatFloat(f, 'g', -1, 64))
-	if !ok || !ok2 || want.Cmp(got) != 0 {
-		return "number does not round-trip through an IEEE 754 double"
-	}
-	return ""
+	return "number does not round-trip through an IEEE 754 double"
 }
 
 // Unmarshal decodes strict JSON into v: Check, then names are matched by case
@@ -117,24 +120,51 @@ func UnmarshalOpen(data []byte, v any) error {
 }
 
 // Canonical returns the RFC 8785 form of a strict JSON text.
-func Canonical(data []byte) ([]byte, error) {
-	if err := Check(data); err != nil {
-		return nil, err
+func Canonical(data []byte) ([]byte, error) { return AppendCanonical(nil, data, 0) }
+
+// AppendCanonical appends to dst the RFC 8785 form of a strict JSON text that is to
+// stand within depth objects and arrays. The error is a *SyntaxError.
+func AppendCanonical(dst, data []byte, depth int) ([]byte, error) {
+	w := newWorkspace()
+	defer w.release()
+	form, ok := w.canonical(data, depth)
+	if !ok {
+		return nil, explain(data, depth)
 	}
-	v := jsontext.Value(bytes.Clone(data))
-	if err := v.Canonicalize(); err != nil {
-		return nil, asSyntaxError(err, nil)
+	return append(dst, form...), nil
+}
+
+// AppendString appends to dst the RFC 8785 form of a string (section 3.2.2.2). As
+// with Marshal, U+FFFD stands for what is not UTF-8.
+func AppendString(dst []byte, s string) []byte {
+	if plain([]byte(s)) == len(s) {
+		return append(append(append(dst, '"'), s...), '"')
 	}
-	return v, nil
+	dst, _ = jsontext.AppendQuote(dst, s)
+	return dst
 }
 
 // Marshal returns the RFC 8785 form of a Go value, encoded by its json tags.
-func Marshal(v any) ([]byte, error) {
-	raw, err := stdjson.Marshal(v)
-	if err != nil {
+func Marshal(v any) ([]byte, error) { return marshal(v, 0) }
+
+// marshal is Marshal for a value that is to stand within depth objects and arrays.
+func marshal(v any, depth int) ([]byte, error) {
+	if s, ok := v.(string); ok {
+		return AppendString(make([]byte, 0, len(s)+2), s), nil
+	}
+	w := newWorkspace()
+	defer w.release()
+	// The encoder escapes for HTML: it always did, and under a string option, where
+	// a string holds JSON, that shows in the canonical form.
+	if err := w.encoder.Encode(v); err != nil {
 		return nil, err
 	}
-	return Canonical(raw)
+	data := bytes.TrimSuffix(w.text.Bytes(), []byte("\n")) // which ends every value
+	form, ok := w.canonical(data, depth)
+	if !ok {
+		return nil, explain(data, depth)
+	}
+	return bytes.Clone(form), nil
 }
 
 // CheckArtifact reports whether data is the canonical form of a JSON object in
@@ -142,6 +172,14 @@ func Marshal(v any) ([]byte, error) {
 // exponents, integers of magnitude below 2^53. A verifier calls it on the
 // delivered bytes, so that one event has one spelling and one CID.
 func CheckArtifact(data []byte) error {
+	if artifact(data) {
+		return nil
+	}
+	return explainArtifact(data)
+}
+
+// explainArtifact says why data is refused, as explain does.
+func explainArtifact(data []byte) error {
 	form, err := Canonical(data)
 	if err != nil {
 		return err
@@ -156,7 +194,7 @@ func CheckArtifact(data []byte) error {
 	for {
 		tok, err := dec.ReadToken()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return &SyntaxError{Msg: "not an artifact"}
 		}
 		if err != nil {
 			return asSyntaxError(err, dec)
@@ -165,7 +203,7 @@ func CheckArtifact(data []byte) error {
 		isName := kind == '{' && n%2 == 1 && tok.Kind() == '"'
 		var msg string
 		switch {
-		case isName && !artifactName(tok.String()):
+		case isName && !artifactName([]byte(tok.String())):
 			msg = "member name outside [a-z0-9_]"
 		case tok.Kind() == 'n':
 			msg = "null is not in the artifact profile"
@@ -182,13 +220,13 @@ func CheckArtifact(data []byte) error {
 	}
 }
 
-func artifactName(s string) bool {
-	for _, c := range []byte(s) {
+func artifactName(s []byte) bool {
+	for _, c := range s {
 		if c != '_' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
 			return false
 		}
 	}
-	return s != ""
+	return len(s) > 0
 }
 
 func firstDifference(a, b []byte) int {
@@ -249,8 +287,24 @@ func Disclose(name string, value any) (Disclosure, error) {
 	return Disclosure{Name: name, Salt: Nonce(16), Value: raw}, nil
 }
 
+// Commit is Disclose and Commitment in one, for who does both.
+func Commit(name string, value any) (Disclosure, string, error) {
+	d := Disclosure{Name: name, Salt: Nonce(16)}
+	var err error
+	if d.Value, err = marshal(value, 1); err != nil {
+		return Disclosure{}, "", err
+	}
+	return d, d.commitment(d.Value), nil
+}
+
 // Commitment is base64url(SHA-256(JCS([salt, name, value]))).
 func (d Disclosure) Commitment() (string, error) {
+	w := newWorkspace()
+	defer w.release()
+	if form, ok := w.canonical(d.Value, 1); ok {
+		return d.commitment(form), nil
+	}
+	// No value is null; others are refused.
 	form, err := Marshal([]any{d.Salt, d.Name, d.Value})
 	if err != nil {
 		return "", err
@@ -258,10 +312,21 @@ func (d Disclosure) Commitment() (string, error) {
 	return Digest(form), nil
 }
 
+// commitment is Commitment for the value whose canonical form is given.
+func (d Disclosure) commitment(form []byte) string {
+	list := make([]byte, 0, len(d.Salt)+len(d.Name)+len(form)+16)
+	list = AppendString(append(list, '['), d.Salt)
+	list = AppendString(append(list, ','), d.Name)
+	list = append(append(append(list, ','), form...), ']')
+	return Digest(list)
+}
+
 // Digest is base64url(SHA-256(data)), unpadded.
 func Digest(data []byte) string {
 	sum := sha256.Sum256(data)
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	var text [43]byte
+	base64.RawURLEncoding.Encode(text[:], sum[:])
+	return string(text[:])
 }
 
 // Nonce is n random bytes in base64url.
