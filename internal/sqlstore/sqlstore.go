@@ -27,11 +27,13 @@ var migrations embed.FS
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
 	read  *sql.DB // a pool; sees committed state only
-	write *sql.DB // two connections: the journal's session, and Write's
+	write *sql.DB // three connections: the journal's session, Write's, backfill's
 
 	views   *sessions     // snapshots of the journal, from read
 	journal *session      // the journal's own connection, from write
 	writer  chan struct{} // holds a token while nobody writes: SQLite has one writer
+
+	back backfill
 }
 
 // views is how many snapshots are open at once; more wait. A snapshot is held
@@ -45,16 +47,16 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	write, err := sql.Open("sqlite", dsn(abs, "_txlock=immediate"))
+	write, err := sql.Open("sqlite", dsn(abs, "_txlock=immediate&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-32768)"))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	write.SetMaxOpenConns(2)
+	write.SetMaxOpenConns(3)
 	if err := migrate(ctx, write); err != nil {
 		write.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	read, err := sql.Open("sqlite", dsn(abs, "_pragma=query_only(1)"))
+	read, err := sql.Open("sqlite", dsn(abs, "_pragma=query_only(1)&_pragma=cache_size(-4096)"))
 	if err != nil {
 		write.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -66,6 +68,9 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if db.views, err = openSessions(ctx, read, views); err == nil {
 		db.journal, err = openSession(ctx, write)
 	}
+	if err == nil {
+		err = db.startBackfill(ctx)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), db.Close())
 	}
@@ -75,7 +80,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 // dsn: temp_store(2) keeps the journals of savepoints in memory.
 func dsn(path, extra string) string {
 	return (&url.URL{Scheme: "file", Path: path}).String() +
-		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=cache_size(-16384)&_pragma=temp_store(2)&" + extra
+		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=temp_store(2)&" + extra
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {
@@ -132,7 +137,7 @@ func (db *DB) unlock() { db.writer <- struct{}{} }
 
 // Close waits for running statements and closes the database.
 func (db *DB) Close() error {
-	var err error
+	err := db.stopBackfill()
 	if db.views != nil {
 		err = db.views.close()
 	}
