@@ -224,6 +224,36 @@ func TestVerify(t *testing.T) {
 	body["more"] = 1
 	w.refused(w.do("POST", "/v1/verify", body, as(foreign)), 400, "malformed", "/more")
 	delete(body, "more")
-	body["subject"].(map[string]any)["id"] = "did:web:a_b"
-	w.refused(w.do("POST", "/v1/verify", body, as(foreign)), 400, "malformed", "/subject/id")
+	w.refused(w.do("POST", "/v1/verify?x=1", body, as(foreign)), 400, "malformed", "")
+	w.refused(w.do("POST", "/v1/verify", nil, as(foreign)), 400, "malformed", "")
+	for at, c := range map[string]string{
+		"/subject":           `{"action":{"name":"a"},"resource":{"type":"t","id":"1"},"context":{"token":"t","proof":"p"}}`,
+		"/context":           `{"subject":{"type":"agent","id":"did:web:a.example"},"action":{"name":"a"},"resource":{"type":"t","id":"1"}}`,
+		"/context/proof":     `{"subject":{"type":"agent","id":"did:web:a.example"},"action":{"name":"a"},"resource":{"type":"t","id":"1"},"context":{"token":"t"}}`,
+		"/subject/type":      `{"subject":{"type":"user","id":"rick"},"action":{"name":"a"},"resource":{"type":"t","id":"1"},"context":{"token":"t","proof":"p"}}`,
+		"/resource/more":     `{"subject":{"type":"agent","id":"did:web:a.example"},"action":{"name":"a"},"resource":{"type":"t","id":"1","more":1},"context":{"token":"t","proof":"p"}}`,
+		"/action/properties": `{"subject":{"type":"agent","id":"did:web:a.example"},"action":{"name":"a","properties":[]},"resource":{"type":"t","id":"1"},"context":{"token":"t","proof":"p"}}`,
+		"/subject/id":        `{"subject":{"type":"agent","id":"did:web:a_b"},"action":{"name":"a"},"resource":{"type":"t","id":"1"},"context":{"token":"t","proof":"p"}}`,
+	} {
+		w.refused(w.do("POST", "/v1/verify", c, as(foreign)), 400, "malformed", at)
+	}
+	w.refused(w.do("POST", "/v1/verify", body), 401, "unauthenticated", "")
+}
+
+// TestDryRun: a simulation is refused in whatever spelling it comes.
+func TestDryRun(t *testing.T) {
+	w := open(t)
+	pep := w.newPEP("gate", "https://erp.example")
+	const rest = `"subject":{"type":"user","id":"rick"},"action":{"name":"read","properties":{"dry_run":true}},"resource":{"type":"todo","id":"1"}`
+	for body, at := range map[string]string{
+		`{"dry_run":true,` + rest + `}`:                          "/dry_run",
+		`{"dry\u005frun":1,` + rest + `}`:                        "/dry_run",
+		`{"context":{"a":[{"\u0064ry_run":1}]},` + rest + `}`:    "/context/a/0/dry_run",
+		`{"context":{"\u0064\u0072y_ru\u006e":{}},` + rest + `}`: "/context/dry_run",
+	} {
+		w.refused(w.do("POST", evaluation, body, as(pep)), 400, "malformed", at)
+	}
+	if r := w.do("POST", evaluation, "{"+rest+"}", as(pep)); r.StatusCode != 200 {
+		t.Errorf("arguments are others' words: %d %s", r.StatusCode, r.body)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/writ-registry/writ/api/problem"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/did"
+	"github.com/writ-registry/writ/registry/policy"
 )
 
 // spec is the OpenAPI 3.1 description as it is served. The YAML is also
@@ -36,7 +37,10 @@ func (s *server) describe() (err error) {
 		}
 		op.Responses["200"] = ok
 		op.Responses["default"] = &huma.Response{Description: "Error", Content: map[string]*huma.MediaType{problem.ContentType: {Schema: s.schema(problem.Problem{})}}}
-		if p.path == "/access/v1/evaluation" {
+		switch p.path {
+		case "/v1/verify":
+			op.Security = []map[string][]string{{"credential": {}}}
+		case "/access/v1/evaluation": // an agent that asks for itself has none
 			op.Security = []map[string][]string{{"credential": {}}, {}}
 		}
 		o.AddOperation(op)
@@ -65,6 +69,10 @@ var public = []struct {
 	{http.MethodPost, "/access/v1/evaluation", "evaluate", "authzen", "May this act be done now?",
 		"OpenID AuthZEN Authorization API 1.0, Access Evaluation. An enforcement point sends its credential; an agent that asks for itself sends none, and its proof in context.proof is its credential.",
 		EvaluationRequest{}, "application/json", "The decision; a denial is an answer, not an error", EvaluationAnswer{}},
+	{http.MethodPost, "/v1/verify", "verify", "verify", "Whether a grant token and action proof stand now",
+		"For a resource server of any organization. It weighs no policy, consumes nothing and records nothing: " +
+			"who executes on this word alone gives up replay protection, policy and evidence.",
+		VerifyRequest{}, "application/json", "Whether they do, or why not", policy.Verification{}},
 	{http.MethodGet, "/.well-known/authzen-configuration", "authzen-configuration", "authzen", "Metadata of the policy decision point", "",
 		nil, "application/json", "Metadata", Metadata{}},
 	{http.MethodGet, "/v1/log", "get-log", "log", "The log as it stands", "", nil, "application/json", "Head and newest checkpoint", LogState{}},

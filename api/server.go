@@ -2,8 +2,8 @@
 // body strictly, make one call of a use case, answer. It decides nothing.
 //
 // New is the route table. /v1 is described by Go types (huma), which validate
-// requests and generate api/openapi.yaml; the AuthZEN endpoint and what is
-// public is plain gin, for speed and because their formats are others'.
+// requests and generate api/openapi.yaml; the AuthZEN endpoint, /v1/verify and
+// what is public are plain gin, for speed and because formats are others'.
 //
 // The order of work for a request is: size, credential, body, use case. The
 // body of a caller that is not authenticated is not read; the one exception
@@ -156,8 +156,7 @@ func (s *server) routes() *gin.Engine {
 	e.NoMethod(s.noMethod)
 
 	// The registry's own API: who calls first, then what.
-	v1 := e.Group("/", s.limit, s.authenticated, s.strictBody, s.idempotent)
-	s.huma = newHuma(e, v1)
+	s.huma = newHuma(e, e.Group("/", s.limit, s.authenticated, s.strictBody, s.idempotent))
 	s.routeOrgs()
 	s.routePrincipals()
 	s.routePEPs()
@@ -166,7 +165,7 @@ func (s *server) routes() *gin.Engine {
 	s.routeKill()
 	s.routeEvents()
 	s.routeAnchors()
-	s.routeVerify()
+	e.POST("/v1/verify", s.limit, s.authenticated, s.strictBody, s.verify)
 
 	// OpenID AuthZEN Authorization API 1.0.
 	e.POST("/access/v1/evaluation", s.limit, s.asker, s.openBody, s.evaluate)

@@ -1,49 +1,50 @@
 package api
 
 import (
-	"context"
+	"bytes"
 	"encoding/json"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
 
+	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/capability"
 	"github.com/writ-registry/writ/registry/did"
 	"github.com/writ-registry/writ/registry/policy"
 )
 
-func (s *server) routeVerify() {
-	route(s, huma.Operation{OperationID: "verify", Method: http.MethodPost, Path: "/v1/verify", Tags: []string{"verify"},
-		Summary: "Whether a grant token and action proof stand now",
-		Description: "For a resource server of any organization. It weighs no policy, consumes nothing and records nothing: " +
-			"who executes on this word alone gives up replay protection, policy and evidence."}, s.verify)
-}
-
 // VerifyRequest is an act with its token and proof, in AuthZEN's shape.
 type VerifyRequest struct {
-	Subject  VerifySubject       `json:"subject"`
-	Action   VerifyAction        `json:"action"`
-	Resource capability.Resource `json:"resource"`
-	Context  VerifyContext       `json:"context"`
+	Subject  *VerifySubject  `json:"subject"`
+	Action   *VerifyAction   `json:"action"`
+	Resource *VerifyResource `json:"resource"`
+	Context  *VerifyContext  `json:"context"`
 }
 
 // VerifySubject is the agent.
 type VerifySubject struct {
 	Type string `json:"type" enum:"agent"`
-	ID   string `json:"id" doc:"DID of the agent"`
+	ID   string `json:"id" minLength:"1" doc:"DID of the agent"`
 }
 
 // VerifyAction is what the agent does; its properties are the arguments.
 type VerifyAction struct {
-	Name       string     `json:"name"`
+	Name       string     `json:"name" minLength:"1"`
 	Properties *arguments `json:"properties,omitempty"`
+}
+
+// VerifyResource is what it does it to.
+type VerifyResource struct {
+	Type string `json:"type" minLength:"1"`
+	ID   string `json:"id" minLength:"1"`
 }
 
 // VerifyContext is what the agent shows for it.
 type VerifyContext struct {
-	Token string `json:"token" doc:"agent-cap+jwt"`
-	Proof string `json:"proof" doc:"agent-action+jwt over the act"`
+	Token string `json:"token" minLength:"1" doc:"agent-cap+jwt"`
+	Proof string `json:"proof" minLength:"1" doc:"agent-action+jwt over the act"`
 	Task  string `json:"task,omitempty"`
 }
 
@@ -55,20 +56,86 @@ func (arguments) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: "object", AdditionalProperties: true}
 }
 
-func (s *server) verify(ctx context.Context, call registry.Call, in *struct{ Body VerifyRequest }) (*plain[policy.Verification], error) {
-	b := in.Body
-	if err := checkSubject(b.Subject.Type, b.Subject.ID); err != nil {
-		return nil, err
+// verify answers whether a token and proof stand now. A resource server asks it
+// for each call that it takes, so it is plain gin, as the evaluation is.
+func (s *server) verify(c *gin.Context) {
+	ctx := c.Request.Context()
+	r := requestOf(ctx)
+	req, err := readVerify(r.body)
+	if err == nil && c.Request.URL.RawQuery != "" {
+		err = registry.Errorf(registry.Malformed, "there are no query parameters here")
 	}
-	req := policy.Request{
-		SubjectType: b.Subject.Type, Subject: b.Subject.ID, Token: b.Context.Token, Proof: b.Context.Proof,
-		Act: capability.Act{Action: b.Action.Name, Resource: b.Resource, Task: b.Context.Task},
+	if err != nil {
+		s.fail(c, err)
+		return
 	}
-	if b.Action.Properties != nil {
-		req.Act.Arguments = b.Action.Properties.RawMessage
+	v, err := s.PDP.Verify(ctx, r.caller, req)
+	if err != nil {
+		s.fail(c, err)
+		return
 	}
-	v, err := s.PDP.Verify(ctx, call.Caller, req)
-	return &plain[policy.Verification]{v}, err
+	send(c, http.StatusOK, "application/json", v)
+}
+
+func readVerify(body []byte) (policy.Request, error) {
+	if len(body) == 0 {
+		return policy.Request{}, registry.Errorf(registry.Malformed, "the request body is missing")
+	}
+	var in VerifyRequest
+	if err := canon.Unmarshal(body, &in); err != nil {
+		return policy.Request{}, malformedJSON(err)
+	}
+	switch {
+	case in.Subject == nil:
+		return policy.Request{}, missing("/subject")
+	case in.Action == nil:
+		return policy.Request{}, missing("/action")
+	case in.Resource == nil:
+		return policy.Request{}, missing("/resource")
+	case in.Context == nil:
+		return policy.Request{}, missing("/context")
+	}
+	if err := present("/subject/type", in.Subject.Type, "/subject/id", in.Subject.ID, "/action/name", in.Action.Name,
+		"/resource/type", in.Resource.Type, "/resource/id", in.Resource.ID, "/context/token", in.Context.Token, "/context/proof", in.Context.Proof); err != nil {
+		return policy.Request{}, err
+	}
+	if in.Subject.Type != "agent" {
+		return policy.Request{}, registry.Invalid("/subject/type", "must be agent")
+	}
+	if err := checkSubject(in.Subject.Type, in.Subject.ID); err != nil {
+		return policy.Request{}, err
+	}
+	arguments, err := in.Action.Properties.object()
+	return policy.Request{
+		SubjectType: in.Subject.Type, Subject: in.Subject.ID, Token: in.Context.Token, Proof: in.Context.Proof,
+		Act: capability.Act{
+			Action: in.Action.Name, Resource: capability.Resource{Type: in.Resource.Type, ID: in.Resource.ID},
+			Arguments: arguments, Task: in.Context.Task,
+		},
+	}, err
+}
+
+// object is the text of the arguments; nil where there are none.
+func (a *arguments) object() (json.RawMessage, error) {
+	switch {
+	case a == nil:
+		return nil, nil
+	case !bytes.HasPrefix(a.RawMessage, []byte("{")):
+		return nil, registry.Invalid("/action/properties", "must be an object")
+	}
+	return a.RawMessage, nil
+}
+
+func missing(at string) error { return registry.Invalid(at, "is required") }
+
+// present refuses the first member without text: at, text, at, text, ...
+func present(members ...string) error {
+	for i := 0; i < len(members); i += 2 {
+		if members[i+1] == "" {
+			return missing(members[i])
+		}
+	}
+	return nil
 }
 
 // checkSubject refuses an agent that is not named by a DID.

@@ -10,17 +10,15 @@ package registry
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/maypok86/otter/v2"
 
-	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/internal/jose"
 )
 
@@ -36,14 +34,17 @@ type Config struct {
 }
 
 // Registry offers the use cases. It is safe for concurrent use.
-type Registry struct{ Config }
+type Registry struct {
+	Config
+	callers *otter.Cache[[32]byte, known]
+}
 
 // New makes a Registry.
 func New(c Config) *Registry {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Registry{c}
+	return &Registry{c, newCallers()}
 }
 
 // TokenKeyID is the DID URL of the key that signs grant tokens.
@@ -130,34 +131,6 @@ func commit[T any](ctx context.Context, r *Registry, call Call, urgent bool, run
 	}
 	return out, nil
 }
-
-// Authenticate finds the caller that a bearer credential belongs to.
-func (r *Registry) Authenticate(ctx context.Context, token string) (Caller, error) {
-	var c Caller
-	err := r.Store.View(ctx, func(tx Tx) (err error) {
-		if c.Actor, err = tx.Credential(hashSecret(token)); err != nil {
-			return err
-		}
-		if c.Kind == ActorPEP {
-			p, err := tx.PEP(c.ID)
-			c.Org, c.PEP = p.Org, &p
-			return err
-		}
-		p, err := tx.Principal(c.ID)
-		c.Org, c.Roles = p.Org, p.Roles
-		return err
-	})
-	if errors.Is(err, NotFound) {
-		return Caller{}, &Error{Kind: Unauthenticated, Code: "unknown_credential", Detail: "the bearer credential is not known"}
-	}
-	return c, err
-}
-
-// NewSecret draws a bearer credential of 256 random bits; the registry keeps
-// only its hash.
-func NewSecret(kind ActorKind) string { return "writ_" + string(kind) + "_" + canon.Nonce(32) }
-
-func hashSecret(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
 
 // NewID is a fresh UUIDv7 (RFC 9562, section 5.7).
 func NewID() string { return uuid.Must(uuid.NewV7()).String() }
