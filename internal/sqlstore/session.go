@@ -55,6 +55,18 @@ func (s *session) scan(dest []any, query string, args ...any) error {
 	return stmt.QueryRowContext(context.Background(), args...).Scan(dest...)
 }
 
+// begin begins a transaction of database/sql. What a failed commit left open, if
+// that is what is in the way, is undone. A caller that goes away must not take
+// the connection with it.
+func (s *session) begin(ctx context.Context) (*sql.Tx, error) {
+	ctx = context.WithoutCancel(ctx)
+	tx, err := s.conn.BeginTx(ctx, nil)
+	if err != nil && s.exec(`ROLLBACK`) == nil {
+		tx, err = s.conn.BeginTx(ctx, nil)
+	}
+	return tx, err
+}
+
 func (s *session) query(query string, args ...any) (*sql.Rows, error) {
 	stmt, err := s.prepare(query)
 	if err != nil {

@@ -27,10 +27,10 @@ var migrations embed.FS
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
 	read  *sql.DB // a pool; sees committed state only
-	write *sql.DB // three connections: the journal's session, Write's, backfill's
+	write *sql.DB // two connections: the writer's and backfill's
 
 	views   *sessions     // snapshots of the journal, from read
-	journal *session      // the journal's own connection, from write
+	journal *session      // the writer's connection, from write
 	writer  chan struct{} // holds a token while nobody writes: SQLite has one writer
 
 	back backfill
@@ -51,7 +51,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	write.SetMaxOpenConns(3)
+	write.SetMaxOpenConns(2)
 	if err := migrate(ctx, write); err != nil {
 		write.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -108,7 +108,9 @@ func (db *DB) Write(ctx context.Context, f func(*sql.Tx) error) error {
 		return err
 	}
 	defer db.unlock()
-	tx, err := db.write.BeginTx(ctx, nil)
+	// On the journal's connection: pages that another one has written are read
+	// again, all of them.
+	tx, err := db.journal.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
