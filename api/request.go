@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -8,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -47,7 +50,7 @@ func (r *request) call() registry.Call {
 // begin names the request and sets the headers that every answer has.
 func (s *server) begin(c *gin.Context) {
 	root := traceOf(c.GetHeader("Traceparent"))
-	r := &request{id: c.GetHeader("X-Request-ID"), path: c.Request.URL.EscapedPath(), trace: root.Trace}
+	r := &request{id: c.GetHeader("X-Request-Id"), path: c.Request.URL.EscapedPath(), trace: root.Trace}
 	if !printable(r.id, 128) {
 		r.id = randomHex()
 	}
@@ -57,16 +60,25 @@ func (s *server) begin(c *gin.Context) {
 	}
 	c.Request = c.Request.WithContext(ctx)
 	h := c.Writer.Header()
-	h.Set("X-Request-ID", r.id)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cache-Control", "no-store") // what is public and cacheable says so itself
+	maps.Copy(h, everyAnswer)
+	h["X-Request-Id"] = []string{r.id}
+}
+
+// everyAnswer is the headers that every answer has, by their canonical names.
+// The values are shared: to change one is to set another in its place.
+var everyAnswer = http.Header{
+	"X-Content-Type-Options":  {"nosniff"},
+	"Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'"},
+	"Referrer-Policy":         {"no-referrer"},
+	"Cache-Control":           {"no-store"}, // what is public and cacheable says so itself
 }
 
 // traceOf reads a valid traceparent (W3C Trace Context, section 3.2.2), or makes
 // a trace-id. It is in the artifact as well: a span and its evidence share it.
 func traceOf(parent string) trace.Root {
+	if parent == "" {
+		return trace.Root{Trace: randomHex()}
+	}
 	p := strings.Split(parent, "-")
 	version := len(p) >= 4 && isLowerHex(p[0], 2) && p[0] != "ff" && (p[0] != "00" || len(p) == 4)
 	if version && isLowerHex(p[1], 32) && isLowerHex(p[2], 16) && isLowerHex(p[3], 2) &&
@@ -82,8 +94,10 @@ func isLowerHex(s string, n int) bool {
 
 func randomHex() string {
 	var b [16]byte
+	var text [32]byte
 	rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
+	hex.Encode(text[:], b[:])
+	return string(text[:])
 }
 
 // printable reports 1 to max printable ASCII characters.
@@ -100,11 +114,14 @@ func (s *server) observe(c *gin.Context) {
 	s.Metrics.request(c, took)
 	r := requestOf(c.Request.Context())
 	r.endSpan(c)
-	attrs := []slog.Attr{
+	if !s.Logger.Enabled(c.Request.Context(), slog.LevelInfo) {
+		return
+	}
+	attrs := append(make([]slog.Attr, 0, 10),
 		slog.String("method", method(c.Request.Method)), slog.String("route", c.FullPath()), slog.Int("status", c.Writer.Status()),
 		slog.Int("bytes", max(c.Writer.Size(), 0)), slog.Duration("took", took), slog.String("remote", remote(c.Request)),
 		slog.String("request_id", r.id), slog.String("trace", r.trace),
-	}
+	)
 	if r.caller.ID != "" {
 		attrs = append(attrs, slog.String("caller", string(r.caller.Kind)+":"+r.caller.ID))
 	}
@@ -215,17 +232,36 @@ func (s *server) write(c *gin.Context, p *problem.Problem) {
 	send(c, p.Status, problem.ContentType, p)
 }
 
+// answer is a text that is being made.
+type answer struct {
+	buf bytes.Buffer
+	enc *json.Encoder
+}
+
+// answers are those that are not in use.
+var answers = sync.Pool{New: func() any {
+	a := &answer{}
+	a.enc = json.NewEncoder(&a.buf)
+	a.enc.SetEscapeHTML(false) // artifacts keep their canonical bytes
+	return a
+}}
+
+// maxKept is the longest answer whose memory is used again.
+const maxKept = 64 << 10
+
 // send writes v as JSON. What the registry answers always encodes.
 func send(c *gin.Context, status int, contentType string, v any) {
-	var buf strings.Builder
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false) // artifacts keep their canonical bytes
-	if err := enc.Encode(v); err != nil {
+	a := answers.Get().(*answer)
+	a.buf.Reset()
+	if err := a.enc.Encode(v); err != nil {
 		panic(err)
 	}
-	c.Header("Content-Type", contentType)
+	c.Writer.Header()["Content-Type"] = []string{contentType}
 	c.Status(status)
-	_, _ = c.Writer.WriteString(buf.String()) // who has gone needs no answer
+	_, _ = c.Writer.Write(a.buf.Bytes()) // who has gone needs no answer
+	if a.buf.Cap() <= maxKept {
+		answers.Put(a)
+	}
 }
 
 func (s *server) noRoute(c *gin.Context) {
