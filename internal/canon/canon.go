@@ -96,24 +96,25 @@ func checkNumber(text string) string {
 }
 
 // Unmarshal decodes strict JSON into v: Check, then names are matched by case
-// and unknown members are refused. The error is a *SyntaxError.
-func Unmarshal(data []byte, v any) error {
-	if err := Check(data); err != nil {
-		return err
-	}
-	if err := json.Unmarshal(data, v, json.RejectUnknownMembers(true)); err != nil {
-		return asSyntaxError(err, nil)
-	}
-	return nil
-}
+// and unknown members are refused. The error is a *SyntaxError. Two names must not
+// be one key of a map in v, as they could where its keys are not strings.
+func Unmarshal(data []byte, v any) error { return unmarshal(data, v, strictMembers) }
 
 // UnmarshalOpen is Unmarshal for formats of others, whose unknown members we
 // must ignore (OpenID AuthZEN Authorization API 1.0, section 5).
-func UnmarshalOpen(data []byte, v any) error {
+func UnmarshalOpen(data []byte, v any) error { return unmarshal(data, v, openMembers) }
+
+// What Check has looked for, the decoder need not look for again.
+var (
+	openMembers   = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	strictMembers = json.JoinOptions(openMembers, json.RejectUnknownMembers(true))
+)
+
+func unmarshal(data []byte, v any, opts json.Options) error {
 	if err := Check(data); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(data, v); err != nil {
+	if err := json.Unmarshal(data, v, opts); err != nil {
 		return asSyntaxError(err, nil)
 	}
 	return nil
