@@ -92,11 +92,12 @@ func (w *workspace) canonical(data []byte, depth int) (form []byte, ok bool) {
 // release gives w back, unless one large value would keep its memory for ever. The
 // texts that were read are let go of.
 func (w *workspace) release() {
-	if w.text.Cap()+cap(w.scanner.scratch) > 64<<10 || cap(w.scanner.members) > 64 {
+	s := &w.scanner
+	if w.text.Cap()+cap(s.scratch)+cap(s.members)*40 > 64<<10 {
 		return
 	}
-	clear(w.scanner.members[:cap(w.scanner.members)])
-	w.scan(nil)
+	clear(s.members) // of the objects that a refusal left open
+	s.text, s.form = nil, nil
 	w.text.Reset()
 	workspaces.Put(w)
 }
@@ -249,6 +250,7 @@ func (s *scanner) object() bool {
 		return false
 	}
 	s.keep(1)
+	clear(s.members[base:])
 	s.members = s.members[:base]
 	s.depth--
 	return true
