@@ -1,6 +1,9 @@
 package jose
 
-import "encoding/base64"
+import (
+	"encoding/base64"
+	"strings"
+)
 
 var strictBase64 = base64.RawURLEncoding.Strict()
 
@@ -11,11 +14,9 @@ func EncodeBase64(b []byte) string { return base64.RawURLEncoding.EncodeToString
 // EncodeBase64 gives: no padding, no white space, zero trailing bits. The error is
 // a *Error with CodeMalformed.
 func DecodeBase64(s string) ([]byte, error) {
-	for i := range len(s) {
-		// The standard decoder skips line breaks even in strict mode.
-		if s[i] == '\r' || s[i] == '\n' {
-			return nil, fail(CodeMalformed, "base64url holds a line break")
-		}
+	// The standard decoder skips line breaks even in strict mode.
+	if strings.IndexByte(s, '\r') >= 0 || strings.IndexByte(s, '\n') >= 0 {
+		return nil, fail(CodeMalformed, "base64url holds a line break")
 	}
 	b, err := strictBase64.DecodeString(s)
 	if err != nil {

@@ -59,11 +59,12 @@ func Parse(raw, typ string, maxBytes int) (*Token, error) {
 	if len(raw) > maxBytes {
 		return nil, fail(CodeSize, "token is too long")
 	}
-	parts := strings.SplitN(raw, ".", 4)
-	if len(parts) != 3 {
+	first, rest, _ := strings.Cut(raw, ".")
+	second, third, ok := strings.Cut(rest, ".")
+	if !ok || strings.IndexByte(third, '.') >= 0 {
 		return nil, fail(CodeMalformed, "token has not three parts")
 	}
-	header, err := parseHeader(parts[0])
+	header, err := parseHeader(first, typ)
 	if err != nil {
 		return nil, err
 	}
@@ -73,14 +74,14 @@ func Parse(raw, typ string, maxBytes int) (*Token, error) {
 	if header.Alg != EdDSA && header.Alg != ES256 {
 		return nil, fail(CodeAlg, "alg is neither EdDSA nor ES256")
 	}
-	payload, err := DecodeBase64(parts[1])
+	payload, err := DecodeBase64(second)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkObject(payload); err != nil {
 		return nil, err
 	}
-	sig, err := DecodeBase64(parts[2])
+	sig, err := DecodeBase64(third)
 	if err != nil {
 		return nil, err
 	}
@@ -90,17 +91,21 @@ func Parse(raw, typ string, maxBytes int) (*Token, error) {
 	return &Token{
 		Header:       header,
 		Payload:      payload,
-		SigningInput: raw[:len(parts[0])+1+len(parts[1])],
+		SigningInput: raw[:len(first)+1+len(second)],
 		Signature:    sig,
 		Raw:          raw,
 	}, nil
 }
 
-func parseHeader(part string) (Header, error) {
+// parseHeader reads the first part of a token. typ is what is hoped for.
+func parseHeader(part, typ string) (Header, error) {
 	var h Header
 	data, err := DecodeBase64(part)
 	if err != nil {
 		return h, err
+	}
+	if h, ok := usualHeader(string(data), typ); ok {
+		return h, nil
 	}
 	if err := checkObject(data); err != nil {
 		return h, err
@@ -114,6 +119,38 @@ func parseHeader(part string) (Header, error) {
 		return h, fail(CodeHeader, "header lacks alg or typ")
 	}
 	return h, nil
+}
+
+// usualHeader reads the canonical form of a header with the given typ, where no
+// string in it needs an escape: what Sign writes. That text has one reading, so no
+// decoder is asked for it; every other text goes to one.
+func usualHeader(data, typ string) (Header, bool) {
+	for _, alg := range [...]string{EdDSA, ES256} {
+		middle, ok := strings.CutPrefix(data, `{"alg":"`+alg+`"`)
+		if !ok {
+			continue
+		}
+		if middle, ok = strings.CutSuffix(middle, `,"typ":"`+typ+`"}`); !ok || typ == "" || !plain(typ) {
+			return Header{}, false
+		}
+		if middle == "" {
+			return Header{Alg: alg, Typ: typ}, true
+		}
+		kid, begins := strings.CutPrefix(middle, `,"kid":"`)
+		kid, ends := strings.CutSuffix(kid, `"`)
+		return Header{Alg: alg, Kid: kid, Typ: typ}, begins && ends && plain(kid)
+	}
+	return Header{}, false
+}
+
+// plain reports whether s is printable ASCII that JSON writes without escapes.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' || s[i] == '"' || s[i] == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 func checkObject(data []byte) error {

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"strings"
 	"testing"
+
+	"github.com/writ-registry/writ/internal/canon"
 )
 
 const testTyp = "test+jwt"
@@ -178,6 +180,68 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q is not the one spelling of its parts", raw)
 		}
 	})
+}
+
+// The header that Sign writes is read without a decoder, and as a decoder reads it.
+func FuzzUsualHeader(f *testing.F) {
+	for _, header := range []string{
+		`{"alg":"EdDSA","typ":"test+jwt"}`, `{"alg":"ES256","kid":"did:web:a#1","typ":"test+jwt"}`, `{"alg":"EdDSA","kid":"","typ":"test+jwt"}`,
+		`{"alg":"EdDSA","kid":","typ":"test+jwt"}`, `{"alg":"EdDSA","kid":"\"","typ":"test+jwt"}`, `{"alg":"EdDSA","kid":"a\","typ":"test+jwt"}`,
+		`{"alg":"EdDSA","kid":"a","kid":"b","typ":"test+jwt"}`, `{"alg":"EdDSA","crit":"a","typ":"test+jwt"}`, `{"alg":"EdDSA" ,"typ":"test+jwt"}`,
+		`{"alg":"none","typ":"test+jwt"}`, `{"alg":"EdDSA","kid":"é","typ":"test+jwt"}`, "{\"alg\":\"EdDSA\",\"kid\":\"\x7f\",\"typ\":\"test+jwt\"}", `{"alg":"EdDSA","typ":"test+jwt"}{}`,
+	} {
+		f.Add(header, testTyp)
+	}
+	f.Add(`{"alg":"EdDSA","typ":"a","kid":"b"}`, `a","kid":"b`)
+	f.Fuzz(func(t *testing.T, header, typ string) {
+		got, ok := usualHeader(header, typ)
+		if !ok {
+			return
+		}
+		var want Header
+		form, err := canon.Canonical([]byte(header))
+		if err != nil || string(form) != header || canon.Unmarshal(form, &want) != nil || got != want || want.Typ != typ {
+			t.Errorf("%q is read as %+v, and is %+v, %v", header, got, want, err)
+		}
+	})
+}
+
+func TestUsualHeader(t *testing.T) {
+	for _, kid := range []string{"", "did:web:registry.example:agents:1#key-1"} {
+		for _, alg := range []string{EdDSA, ES256} {
+			h := Header{alg, kid, testTyp}
+			form, err := canon.Marshal(h)
+			if got, ok := usualHeader(string(form), testTyp); err != nil || !ok || got != h {
+				t.Errorf("%s: got %+v, %t", form, got, ok)
+			}
+			if _, ok := usualHeader(string(form), "other+jwt"); ok {
+				t.Errorf("%s: taken for another typ", form)
+			}
+		}
+	}
+}
+
+func TestThumbprintOfNoKey(t *testing.T) {
+	none := PublicKey{}.Thumbprint()
+	if len(none) != 43 || none == testKey(t).Public().Thumbprint() {
+		t.Errorf("got %q", none)
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	raw, err := Sign(testKey(b), testTyp, "did:web:registry.example:agents:1#1", map[string]any{
+		"adg": canon.Digest(nil), "ath": canon.Digest(nil), "aud": "https://shipping.example", "exp": 1795262460, "iat": 1795262400,
+		"iss": "did:web:registry.example:agents:1", "jti": "AAECAwQFBgcICQoLDA0ODw", "pdp": "https://registry.example",
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Parse(raw, testTyp, 4096); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func FuzzParseJWK(f *testing.F) {

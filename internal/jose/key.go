@@ -31,6 +31,16 @@ type PublicKey struct {
 	alg string
 	// raw holds the 32 bytes of RFC 8032 section 5.1.5, or x || y of SEC 1.
 	raw [64]byte
+	// thumbprint follows from the two, so equal keys are still equal values.
+	thumbprint string
+}
+
+// newKey makes the key of bytes that were checked.
+func newKey(alg string, raw []byte) PublicKey {
+	k := PublicKey{alg: alg}
+	copy(k.raw[:], raw)
+	k.thumbprint = canon.Digest(k.JWK().Canonical())
+	return k
 }
 
 // JWK is a public key in JSON (RFC 7517; OKP of RFC 8037 section 2, EC of RFC 7518
@@ -123,9 +133,7 @@ func NewEd25519(raw []byte) (PublicKey, error) {
 	if err := checkEdwards(raw); err != nil {
 		return PublicKey{}, err
 	}
-	k := PublicKey{alg: EdDSA}
-	copy(k.raw[:], raw)
-	return k, nil
+	return newKey(EdDSA, raw), nil
 }
 
 // newP256 takes the uncompressed point of SEC 1 section 2.3.3.
@@ -133,9 +141,7 @@ func newP256(point []byte) (PublicKey, error) {
 	if _, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point); err != nil {
 		return PublicKey{}, fail(CodeKey, "point is not on P-256")
 	}
-	k := PublicKey{alg: ES256}
-	copy(k.raw[:], point[1:])
-	return k, nil
+	return newKey(ES256, point[1:]), nil
 }
 
 // Valid reports whether k holds a key, that is, whether it is not the zero value.
@@ -165,10 +171,12 @@ func (j JWK) Canonical() []byte {
 }
 
 // Thumbprint returns the RFC 7638 thumbprint of k: base64url of SHA-256, 43
-// characters.
+// characters. That of the zero value is no key's, and not empty either.
 func (k PublicKey) Thumbprint() string {
-	sum := sha256.Sum256(k.JWK().Canonical())
-	return EncodeBase64(sum[:])
+	if !k.Valid() {
+		return canon.Digest(k.JWK().Canonical())
+	}
+	return k.thumbprint
 }
 
 // ThumbprintURI returns the thumbprint as a URI (RFC 9278 section 3).

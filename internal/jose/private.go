@@ -41,9 +41,7 @@ func GenerateEd25519() (*PrivateKey, error) {
 // of RFC 8032 section 5.1.5.
 func NewEd25519FromSeed(seed [ed25519.SeedSize]byte) *PrivateKey {
 	key := ed25519.NewKeyFromSeed(seed[:])
-	p := &PrivateKey{key: key, public: PublicKey{alg: EdDSA}}
-	copy(p.public.raw[:], key.Public().(ed25519.PublicKey))
-	return p
+	return &PrivateKey{key: key, public: newKey(EdDSA, key.Public().(ed25519.PublicKey))}
 }
 
 // GenerateP256 returns a new random P-256 key.
