@@ -137,6 +137,7 @@ type Grant struct {
 	token  *jose.Token
 	claims GrantClaims
 	key    jose.PublicKey
+	hash   string // once for every decision on this grant
 }
 
 // ParseGrant reads a grant of at most MaxToken bytes and checks its shape. It
@@ -154,6 +155,7 @@ func ParseGrant(raw string) (*Grant, error) {
 	if g.key, err = g.claims.check(); err != nil {
 		return nil, &GrantError{Malformed, err.Error()}
 	}
+	g.hash = canon.Digest([]byte(raw))
 	return g, nil
 }
 
@@ -183,7 +185,7 @@ func (g *Grant) Raw() string { return g.token.Raw }
 
 // Hash returns base64url(SHA-256) of the whole token: the ath of action proofs
 // (RFC 9449 section 4.2 hashes the same way).
-func (g *Grant) Hash() string { return canon.Digest([]byte(g.token.Raw)) }
+func (g *Grant) Hash() string { return g.hash }
 
 // SigningInputHash returns base64url(SHA-256) of header "." payload: the par_hash
 // of a child and the name under which a grant is revoked. It does not depend on the

@@ -39,34 +39,48 @@ func (a Act) Digest() (string, error) {
 			return "", errors.New("act: not UTF-8")
 		}
 	}
-	args, err := a.arguments()
+	form := canon.AppendString([]byte(`{"action":`), a.Action)
+	form = append(form, `,"arguments":`...)
+	form, err := a.appendArguments(form)
 	if err != nil {
 		return "", err
 	}
-	form, err := canon.Marshal(struct {
-		Action    string          `json:"action"`
-		Arguments json.RawMessage `json:"arguments"`
-		Resource  Resource        `json:"resource"`
-		Task      string          `json:"task"`
-	}{a.Action, args, a.Resource, a.Task})
-	if err != nil {
-		return "", fmt.Errorf("act: %w", err)
-	}
-	return canon.Digest(form), nil
+	form = canon.AppendString(append(form, `,"resource":{"id":`...), a.Resource.ID)
+	form = canon.AppendString(append(form, `,"type":`...), a.Resource.Type)
+	form = canon.AppendString(append(form, `},"task":`...), a.Task)
+	return canon.Digest(append(form, '}')), nil
 }
 
-// arguments returns the arguments as a strict JSON object.
-func (a Act) arguments() (json.RawMessage, error) {
+// appendArguments appends the canonical form of the arguments, as a member of an
+// object.
+func (a Act) appendArguments(dst []byte) ([]byte, error) {
 	if len(a.Arguments) == 0 {
-		return json.RawMessage("{}"), nil
+		return append(dst, "{}"...), nil
 	}
-	if err := canon.Check(a.Arguments); err != nil {
+	form, err := canon.AppendCanonical(dst, a.Arguments, 1)
+	if err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)
 	}
-	if bytes.TrimLeft(a.Arguments, " \t\r\n")[0] != '{' {
-		return nil, errors.New("arguments: not an object")
+	if form[len(dst)] != '{' {
+		return nil, errNoObject
 	}
-	return a.Arguments, nil
+	return form, nil
+}
+
+var errNoObject = errors.New("arguments: not an object")
+
+// checkArguments demands a strict JSON object, or nothing.
+func (a Act) checkArguments() error {
+	if len(a.Arguments) == 0 {
+		return nil
+	}
+	if err := canon.Check(a.Arguments); err != nil {
+		return fmt.Errorf("arguments: %w", err)
+	}
+	if bytes.TrimLeft(a.Arguments, " \t\r\n")[0] != '{' {
+		return errNoObject
+	}
+	return nil
 }
 
 // Reasons why a set does not cover an act.
@@ -89,10 +103,10 @@ type Match struct {
 // only the arguments kept from covering gives the detail. Arguments that are no
 // strict JSON object are refused whatever the set.
 func (s Set) Match(a Act) Match {
-	args, err := a.decoded()
-	if err != nil {
+	if err := a.checkArguments(); err != nil {
 		return Match{Reason: ReasonArgument, Detail: err.Error()}
 	}
+	var args map[string]json.RawMessage // decoded when first asked for
 	miss := Match{Reason: ReasonMissing, Detail: "no capability for this action on this resource"}
 	for _, c := range s.caps {
 		switch {
@@ -101,6 +115,12 @@ func (s Set) Match(a Act) Match {
 			return Match{Reason: ReasonNone, Detail: "the verb is removed", Capability: c.text}
 		case c.Type != a.Resource.Type || !c.id.match(a.Resource.ID):
 		default:
+			if c.Closed && args == nil {
+				var err error
+				if args, err = a.decoded(); err != nil {
+					return Match{Reason: ReasonArgument, Detail: err.Error()}
+				}
+			}
 			detail := c.refuse(args)
 			if detail == "" {
 				return Match{Covered: true, Capability: c.text}
@@ -113,13 +133,13 @@ func (s Set) Match(a Act) Match {
 	return miss
 }
 
+// decoded returns the members of the arguments.
 func (a Act) decoded() (map[string]json.RawMessage, error) {
-	raw, err := a.arguments()
-	if err != nil {
-		return nil, err
+	args := map[string]json.RawMessage{}
+	if len(a.Arguments) == 0 {
+		return args, nil
 	}
-	var args map[string]json.RawMessage
-	if err := canon.Unmarshal(raw, &args); err != nil {
+	if err := canon.Unmarshal(a.Arguments, &args); err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)
 	}
 	return args, nil

@@ -1,11 +1,15 @@
 package capability
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/writ-registry/writ/internal/canon"
 )
 
 const weight = "create:shipment(max_weight<=500)"
@@ -172,6 +176,54 @@ func TestDigest(t *testing.T) {
 			t.Errorf("%+v: got %s", bad, d)
 		}
 	}
+}
+
+// marshalledDigest is the definition of Act.Digest, by way of a struct.
+func marshalledDigest(a Act) (string, error) {
+	args := a.Arguments
+	if len(args) == 0 {
+		args = json.RawMessage("{}")
+	}
+	if err := canon.Check(args); err != nil {
+		return "", err
+	}
+	if bytes.TrimLeft(args, " \t\r\n")[0] != '{' {
+		return "", errNoObject
+	}
+	form, err := canon.Marshal(map[string]any{
+		"action": a.Action, "arguments": args, "task": a.Task, "resource": map[string]string{"id": a.Resource.ID, "type": a.Resource.Type},
+	})
+	return canon.Digest(form), err
+}
+
+func FuzzDigest(f *testing.F) {
+	f.Add("create", "shipment", "7", "t", []byte(` {"b":"\u00e9<", "a":[1.0,2.50,{"d":1,"c":{}}]}`))
+	f.Add("a\"\\", "\u2028", "<&>", "\x00\x1f\x7f", []byte(nil))
+	f.Add("é", "😀", "\xff", "", []byte(`{"a":1,"a":2}`))
+	for _, depth := range []int{30, 31, 32} { // with the act around them, 32 is one too deep
+		f.Add("a", "b", "c", "", []byte(strings.Repeat(`{"a":`, depth)+"1"+strings.Repeat("}", depth)))
+	}
+	for _, args := range []string{`[]`, ` `, `{`, `{} {}`, `null`, `{"a":1e-1000000}`, `{"a":-0}`} {
+		f.Add("a", "b", "c", "", []byte(args))
+	}
+	f.Fuzz(func(t *testing.T, action, kind, id, task string, args []byte) {
+		a := Act{Action: action, Resource: Resource{kind, id}, Arguments: args, Task: task}
+		got, err := a.Digest()
+		if !utf8.ValidString(action + "|" + kind + "|" + id + "|" + task) {
+			if err == nil {
+				t.Errorf("%+v: got %s", a, got)
+			}
+			return
+		}
+		want, wantErr := marshalledDigest(a)
+		if (err == nil) != (wantErr == nil) || err == nil && got != want {
+			t.Errorf("%+v: got %s, %v, want %s, %v", a, got, err, want, wantErr)
+		}
+		// What has no digest for its arguments' sake is not covered either.
+		if m := MustParse("a:b; a:b(x)").Match(Act{Action: "a", Resource: Resource{Type: "b"}, Arguments: args}); m.Covered && canon.Check(args) != nil && len(args) > 0 {
+			t.Errorf("%q is covered", args)
+		}
+	})
 }
 
 func BenchmarkMatch(b *testing.B) {

@@ -1,6 +1,7 @@
 package capability
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -286,6 +287,8 @@ func parseValue(data []byte) (Value, error) {
 		return Value{}, err
 	}
 	switch c := text[0]; {
+	case c == '"' && bytes.IndexByte(text, '\\') < 0:
+		return Value{kind: '"', text: string(text[1 : len(text)-1])}, nil
 	case c == '"':
 		v := Value{kind: '"'}
 		err := canon.Unmarshal(text, &v.text)

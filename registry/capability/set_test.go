@@ -7,9 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/internal/jose"
 )
 
 // texts maps what people write to its canonical form.
@@ -217,6 +219,26 @@ func TestClaimRefused(t *testing.T) {
 	var s Set
 	if err := s.UnmarshalJSON([]byte(` [ {"actions":{"a":{"b":[{"arguments":{"x":{"exact":5.0}}}]}},"type":"agent_capability"} ]`)); err != nil {
 		t.Error(err)
+	}
+}
+
+// What is signed has the form that the standard encoder and jsontext give to it.
+func TestCanonicalForms(t *testing.T) {
+	grant := testGrantClaims()
+	values := []any{grant, &grant, testActionClaims(t), testRegistrationClaims(), agentKey.Public().JWK(), testAct.Resource, jose.Header{Alg: jose.EdDSA, Typ: TypGrant}}
+	for text := range texts {
+		set := MustParse(text)
+		grant.Capabilities, grant.Domain, grant.Status = set, "<é\u2028>", nil
+		values = append(values, set, grant)
+	}
+	for _, v := range values {
+		raw := jsontext.Value(must[[]byte](t)(json.Marshal(v)))
+		if err := raw.Canonicalize(); err != nil {
+			t.Fatal(err)
+		}
+		if got := must[[]byte](t)(canon.Marshal(v)); string(got) != string(raw) {
+			t.Errorf("got %s, want %s", got, raw)
+		}
 	}
 }
 

@@ -273,6 +273,22 @@ func TestAction(t *testing.T) {
 	}
 }
 
+// A digest that the caller has computed stands for the act, and only the right one.
+func TestActionDigested(t *testing.T) {
+	a := must[*Action](t)(ParseAction(must[string](t)(SignAction(agentKey, "", testActionClaims(t)))))
+	check := testActionCheck()
+	check.ActDigest = must[string](t)(testAct.Digest())
+	if err := a.Verify(check); err != nil {
+		t.Error(err)
+	}
+	other := testAct
+	other.Task = "x"
+	check.ActDigest = must[string](t)(other.Digest())
+	if err := a.Verify(check); !errors.Is(err, WrongAct) {
+		t.Errorf("another act: got %v", err)
+	}
+}
+
 func TestActionWindow(t *testing.T) {
 	for name, c := range map[string]struct {
 		life, age time.Duration
