@@ -132,4 +132,4 @@ func BenchmarkRequest(b *testing.B) {
 type nowhere struct{}
 
 func (nowhere) ExportSpans(context.Context, []sdk.ReadOnlySpan) error { return nil }
-func (nowhere) Shutdown(context.Context) error                       { return nil }
+func (nowhere) Shutdown(context.Context) error                        { return nil }
