@@ -46,7 +46,8 @@ type Redis struct {
 // registry's keys apart from those of others; it holds no braces.
 //
 // The user needs `+info +time +get +set +eval +evalsha +hello +client` on keys
-// `{prefix}:*`.
+// `{prefix}:*`, and for the fan-out `+subscribe +unsubscribe +publish +ping` on
+// the channel `{prefix}:moved`.
 func OpenRedis(url, prefix string) (*Redis, error) { return openRedis(url, prefix, nil) }
 
 // openRedis takes a TLS configuration other than the machine's.

@@ -56,7 +56,7 @@ func startRedis(t *testing.T, withTLS bool) *server {
 	dir := t.TempDir()
 	s.args = []string{"--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no", "--loglevel", "warning",
 		"--user", "default", "on", ">" + adminPass, "~*", "+@all",
-		"--user", testUser, "on", ">" + testPass, "~{writ-test}:*", "+info", "+time", "+get", "+set", "+eval", "+evalsha", "+hello", "+client"}
+		"--user", testUser, "on", ">" + testPass, "~{writ-test}:*", "&{writ-test}:moved", "+subscribe", "+unsubscribe", "+publish", "+ping", "+info", "+time", "+get", "+set", "+eval", "+evalsha", "+hello", "+client"}
 	if withTLS {
 		s.tls = s.certificate(t, dir)
 		s.args = append(s.args, "--port", "0", "--tls-port", port, "--tls-auth-clients", "no", "--tls-ca-cert-file", filepath.Join(dir, "cert.pem"),

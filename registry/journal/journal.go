@@ -32,6 +32,7 @@ import (
 
 	"github.com/writ-registry/writ/anchor/tlog"
 	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/internal/trace"
 	"github.com/writ-registry/writ/registry"
 )
 
@@ -99,6 +100,7 @@ type Config struct {
 	MaxBatch int                                    // commands in one commit; 0 = 256
 	Ready    func() error                           // asked before each batch; an error refuses it (disk reserve, fork)
 	Observe  func(commands int, took time.Duration) // after each commit; nil = none
+	Moved    func(authority uint64)                 // after a commit that moved authority, before it is answered; must not wait; nil = none
 }
 
 const (
@@ -152,7 +154,7 @@ func (j *Journal) View(ctx context.Context, f func(registry.Tx) error) error {
 
 // Moment implements registry.Store.
 func (j *Journal) Moment(ctx context.Context, within time.Duration) (registry.Moment, error) {
-	if m := j.moment.Load(); m != nil && time.Since(m.Read) <= within {
+	if m := j.moment.Load(); m != nil && !m.Read.IsZero() && time.Since(m.Read) <= within {
 		return *m, nil
 	}
 	read := time.Now()
@@ -168,6 +170,22 @@ func (j *Journal) Moment(ctx context.Context, within time.Duration) (registry.Mo
 		return registry.Moment{}, err
 	}
 	return *j.moment.Load(), nil
+}
+
+// Notice tells that another process has moved authority to a count, or may have
+// (^0): the next Moment is read from the database.
+func (j *Journal) Notice(authority uint64) {
+	for {
+		m := j.moment.Load()
+		if m == nil || m.Authority >= authority {
+			return
+		}
+		stale := *m
+		stale.Read = time.Time{}
+		if j.moment.CompareAndSwap(m, &stale) {
+			return
+		}
+	}
 }
 
 // advance publishes a committed moment. Neither its clock nor its count falls.
@@ -309,6 +327,16 @@ func (j *Journal) commit(ctx context.Context, batch []*pending, sweep bool) {
 			return
 		}
 	}
+	spans := make([]*trace.Span, len(batch))
+	for i, p := range batch {
+		_, spans[i] = trace.Start(p.ctx, "log")
+		spans[i].Int("writ.batch", int64(len(batch)))
+	}
+	defer func() {
+		for i, p := range batch {
+			spans[i].End(p.err)
+		}
+	}()
 	err := j.try(ctx, batch, sweep, false)
 	if errors.Is(err, errSpoilt) {
 		err = j.try(ctx, batch, sweep, true)
@@ -338,6 +366,9 @@ func (j *Journal) try(ctx context.Context, batch []*pending, sweep, careful bool
 	}
 	j.edge.keep(b)
 	j.advance(registry.Moment{Clock: b.head.Time, Authority: b.head.Authority, Read: read})
+	if b.tx.moved && j.Moved != nil {
+		j.Moved(b.head.Authority)
+	}
 	return nil
 }
 

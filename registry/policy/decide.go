@@ -13,6 +13,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/internal/trace"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/capability"
 )
@@ -26,6 +27,9 @@ type PDP struct {
 	// Ready, if set, is asked before a permit that needs no transaction: a
 	// database that takes no writes is not to be trusted with what it says.
 	Ready func() error
+	// Memory, if set, is told, at first and when it changes, whether unqualified
+	// permits are spent in the memory (Remember). It must not wait.
+	Memory func(on bool)
 
 	tokens    *otter.Cache[[32]byte, *capability.Grant]
 	standings standings
@@ -83,6 +87,15 @@ var errReplayed = &registry.Error{Kind: registry.Unauthenticated, Code: "replaye
 // says why; relayed by an enforcement point it is a denial, possession_failed.
 // When Decide returns a qualified decision, its event is durable.
 func (p *PDP) Decide(ctx context.Context, call registry.Call, req Request) (Decision, error) {
+	ctx, span := trace.Start(ctx, "authorize")
+	d, err := p.decide(ctx, call, req)
+	span.Attr("writ.decision", d.ID)
+	span.Attr("writ.verdict", string(d.Verdict))
+	span.End(err)
+	return d, err
+}
+
+func (p *PDP) decide(ctx context.Context, call registry.Call, req Request) (Decision, error) {
 	if req.SubjectType != "agent" && !strings.HasPrefix(req.Subject, "did:") {
 		return Decision{ID: registry.NewID(), Verdict: Deny, Reasons: []Reason{{Code: SubjectUnsupported}}, PolicyDigest: PolicyDigest}, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/internal/trace"
 	"github.com/writ-registry/writ/registry"
 )
 
@@ -36,6 +37,18 @@ func (p *PDP) record(ctx context.Context, call registry.Call, req Request, f *fa
 		}
 		return d, nil
 	}
+	ctx, span := trace.Start(ctx, "record")
+	span.Attr("writ.org", f.agent.Org)
+	span.Attr("writ.agent", f.agent.ID)
+	out, err := p.commit(ctx, call, req, f, d, digest, u)
+	if out.Event != nil {
+		span.Attr("writ.event", out.Event.CID)
+	}
+	span.End(err)
+	return out, err
+}
+
+func (p *PDP) commit(ctx context.Context, call registry.Call, req Request, f *facts, d Decision, digest string, u use) (Decision, error) {
 	draft, err := p.draft(call, req, f, d)
 	if err != nil {
 		return Decision{}, err

@@ -75,7 +75,7 @@ func (p *PDP) Remember(ctx context.Context, s Spent) error {
 	defer p.spent.mu.Unlock()
 	epoch, watermark, err := p.fence(ctx)
 	if errors.Is(err, registry.Unavailable) { // a full disk: decisions wait for it, Run too
-		p.spent.era.Store(&era{watermark: watermark})
+		p.begin(&era{watermark: watermark})
 		return nil
 	} else if err != nil {
 		return err
@@ -93,8 +93,16 @@ func (p *PDP) Remember(ctx context.Context, s Spent) error {
 	if err := s.Begin(ctx, e.name, p.Now()); err != nil {
 		e.name = ""
 	}
-	p.spent.era.Store(e)
+	p.begin(e)
 	return nil
+}
+
+// begin publishes an era.
+func (p *PDP) begin(e *era) {
+	old := p.spent.era.Swap(e)
+	if on := e.name != ""; p.Memory != nil && (old == nil || on != (old.name != "")) {
+		p.Memory(on)
+	}
 }
 
 func eraName() string { return capability.NewJTI() }
@@ -133,7 +141,7 @@ func (p *PDP) leave(ctx context.Context, e *era) error {
 	if e.name == "" {
 		watermark = max(watermark, e.watermark) // another process has moved it: what it spent is not known here
 	}
-	p.spent.era.Store(&era{epoch: epoch, watermark: watermark})
+	p.begin(&era{epoch: epoch, watermark: watermark})
 	select {
 	case p.spent.lost <- struct{}{}:
 	default:
@@ -161,7 +169,7 @@ func (p *PDP) enter(ctx context.Context) error {
 	if epoch == e.epoch+1 {
 		watermark = e.watermark // nobody else had an era in between
 	}
-	p.spent.era.Store(&era{epoch, name, watermark})
+	p.begin(&era{epoch, name, watermark})
 	return nil
 }
 
