@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"strings"
 
@@ -77,22 +76,6 @@ func explain(data []byte, depth int) error {
 			return &SyntaxError{Msg: "not strict JSON"}
 		}
 	}
-}
-
-// checkNumber refuses a number whose value is not that of its nearest double:
-// 9007199254740993 and 0.1 written with thirty digits would change meaning
-// between two readers.
-func checkNumber(text string) string {
-	f, err := strconv.ParseFloat(text, 64)
-	switch {
-	case err != nil || math.IsInf(f, 0):
-		return "number out of the range of an IEEE 754 double"
-	case sameNumber([]byte(text), appendNumber(nil, f)):
-		return ""
-	case len(text) > maxNumber:
-		return "number of more than 400 characters"
-	}
-	return "number does not round-trip through an IEEE 754 double"
 }
 
 // Unmarshal decodes strict JSON into v: Check, then names are matched by case

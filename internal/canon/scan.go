@@ -163,7 +163,7 @@ func (s *scanner) value() bool {
 	case '[':
 		return s.array()
 	case '"':
-		_, ok := s.string()
+		_, ok := s.string(false)
 		return ok
 	case 't':
 		return s.literal("true")
@@ -223,7 +223,7 @@ func (s *scanner) object() bool {
 		}
 		m := member{start: s.at()}
 		var ok bool
-		if m.name, ok = s.string(); !ok || s.artifact && !artifactName(m.name) {
+		if m.name, ok = s.string(true); !ok || s.artifact && !artifactName(m.name) {
 			return false
 		}
 		if !first && sorted {
@@ -297,8 +297,9 @@ func compareNames(a, b []byte) int {
 	return cmp.Compare(len(a), len(b))
 }
 
-// string takes a string and returns what it says; it may share the text's bytes.
-func (s *scanner) string() (said []byte, ok bool) {
+// string takes a string. Of a name it returns what it says, which may share the
+// text's bytes.
+func (s *scanner) string(name bool) (said []byte, ok bool) {
 	if s.peek() != '"' {
 		return nil, false
 	}
@@ -307,20 +308,22 @@ func (s *scanner) string() (said []byte, ok bool) {
 		return nil, false
 	}
 	literal := s.text[s.pos : s.pos+n]
-	if !escaped {
-		s.keep(n)
-		return literal[1 : n-1], true
+	said = literal[1 : n-1]
+	if escaped && (name || s.write && !shortest) {
+		var err error
+		if said, err = jsontext.AppendUnquote(nil, literal); err != nil {
+			return nil, false
+		}
 	}
-	said, err := jsontext.AppendUnquote(nil, literal)
 	if shortest {
 		s.keep(n)
-		return said, err == nil
+		return said, true
 	}
 	s.differ(s.pos)
 	if s.pos += n; s.write {
 		s.form, _ = jsontext.AppendQuote(s.form, said) // the shortest spelling
 	}
-	return said, err == nil
+	return said, true
 }
 
 // quoted returns the length of the string that text begins with (RFC 8259, section
@@ -445,107 +448,4 @@ func (s *scanner) number() bool {
 		s.form = append(s.form, form...)
 	}
 	return true
-}
-
-// numeral returns the length of the number that text begins with (RFC 8259, section
-// 6), 0 if there is none, and whether it is without fraction and exponent.
-func numeral(text []byte) (n int, integer bool) {
-	i := 0
-	if i < len(text) && text[i] == '-' {
-		i++
-	}
-	if i < len(text) && text[i] == '0' {
-		n = i + 1
-	} else if n = digits(text, i); n == i {
-		return 0, false
-	}
-	integer = true
-	if i = n; i < len(text) && text[i] == '.' {
-		integer = false
-		if n = digits(text, i+1); n == i+1 {
-			return 0, false
-		}
-	}
-	if i = n; i < len(text) && text[i]|0x20 == 'e' {
-		integer = false
-		if i++; i < len(text) && (text[i] == '+' || text[i] == '-') {
-			i++
-		}
-		if n = digits(text, i); n == i {
-			return 0, false
-		}
-	}
-	return n, integer
-}
-
-// digits returns where the digits from text[i] on end.
-func digits(text []byte, i int) int {
-	for i < len(text) && '0' <= text[i] && text[i] <= '9' {
-		i++
-	}
-	return i
-}
-
-// appendNumber writes f as ECMAScript does (RFC 8785, section 3.2.2.3).
-func appendNumber(dst []byte, f float64) []byte {
-	abs := math.Abs(f)
-	if abs == 0 {
-		return append(dst, '0')
-	}
-	if 1e-6 <= abs && abs < 1e21 {
-		return strconv.AppendFloat(dst, f, 'f', -1, 64)
-	}
-	dst = strconv.AppendFloat(dst, f, 'e', -1, 64)
-	if n := len(dst); dst[n-4] == 'e' && dst[n-2] == '0' { // e-07 is e-7
-		dst = append(dst[:n-2], dst[n-1])
-	}
-	return dst
-}
-
-// maxNumber is the longest numeral, in characters, that is compared with another.
-const maxNumber = 400
-
-// sameNumber reports whether two numerals have exactly the same value.
-func sameNumber(a, b []byte) bool {
-	var roomA, roomB [maxNumber]byte
-	if len(a) > maxNumber || len(b) > maxNumber {
-		return false
-	}
-	digitsA, expA, okA := decimal(roomA[:0], a)
-	digitsB, expB, okB := decimal(roomB[:0], b)
-	if !okA || !okB || !bytes.Equal(digitsA, digitsB) {
-		return false
-	}
-	return len(digitsA) == 0 || expA == expB && (a[0] == '-') == (b[0] == '-')
-}
-
-// decimal reads the magnitude of a numeral as 0.digits times ten to the power exp,
-// where no zero begins or ends digits: the one such reading of its value. Zero has
-// no digits. An exponent that no int holds is not ok.
-func decimal(digits, text []byte) (_ []byte, exp int, ok bool) {
-	if i := bytes.IndexAny(text, "eE"); i >= 0 {
-		var err error
-		if exp, err = strconv.Atoi(string(text[i+1:])); err != nil {
-			return nil, 0, false
-		}
-		text = text[:i]
-	}
-	point := false
-	for _, c := range text {
-		switch {
-		case c == '-':
-		case c == '.':
-			point = true
-		case c == '0' && len(digits) == 0:
-			if point {
-				exp-- // 0.00d
-			}
-		default:
-			digits = append(digits, c)
-			if !point {
-				exp++
-			}
-		}
-	}
-	return bytes.TrimRight(digits, "0"), exp, true
 }
