@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -60,17 +59,22 @@ func (s *server) begin(c *gin.Context) {
 	}
 	c.Request = c.Request.WithContext(ctx)
 	h := c.Writer.Header()
-	maps.Copy(h, everyAnswer)
+	for _, header := range everyAnswer {
+		h[header.name] = header.value
+	}
 	h["X-Request-Id"] = []string{r.id}
 }
 
 // everyAnswer is the headers that every answer has, by their canonical names.
 // The values are shared: to change one is to set another in its place.
-var everyAnswer = http.Header{
-	"X-Content-Type-Options":  {"nosniff"},
-	"Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'"},
-	"Referrer-Policy":         {"no-referrer"},
-	"Cache-Control":           {"no-store"}, // what is public and cacheable says so itself
+var everyAnswer = []struct {
+	name  string
+	value []string
+}{
+	{"X-Content-Type-Options", []string{"nosniff"}},
+	{"Content-Security-Policy", []string{"default-src 'none'; frame-ancestors 'none'"}},
+	{"Referrer-Policy", []string{"no-referrer"}},
+	{"Cache-Control", []string{"no-store"}}, // what is public and cacheable says so itself
 }
 
 // traceOf reads a valid traceparent (W3C Trace Context, section 3.2.2), or makes
