@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"math"
+	"math/bits"
 	"slices"
 	"strconv"
 	"sync"
@@ -356,23 +357,25 @@ func quoted(text []byte) (n int, escaped, shortest bool) {
 }
 
 // plain returns how many bytes from the start of text are printable ASCII, neither
-// quote nor backslash. It looks at eight at once: in none of the four terms does a
-// byte that passes borrow from its neighbour, so a clear top bit everywhere is
-// proof; where one is set, the bytes are looked at one by one.
+// quote nor backslash. It looks at eight at once: the top bit of a byte is set in one
+// of the four terms if the byte does not pass. A byte that passes borrows nothing
+// from the next one, so the lowest bit that is set tells the truth.
 func plain(text []byte) int {
 	const ones = 0x0101010101010101
 	i := 0
 	for ; i+8 <= len(text); i += 8 {
 		x := binary.LittleEndian.Uint64(text[i:])
-		if (x|(x-' '*ones)|((x^'"'*ones)-ones)|((x^'\\'*ones)-ones))&(0x80*ones) != 0 {
-			break
+		if stop := (x | (x - ' '*ones) | ((x ^ '"'*ones) - ones) | ((x ^ '\\'*ones) - ones)) & (0x80 * ones); stop != 0 {
+			return i + bits.TrailingZeros64(stop)/8
 		}
 	}
-	for i < len(text) && ' ' <= text[i] && text[i] < utf8.RuneSelf && text[i] != '"' && text[i] != '\\' {
+	for i < len(text) && plainByte(text[i]) {
 		i++
 	}
 	return i
 }
+
+func plainByte(c byte) bool { return ' ' <= c && c < utf8.RuneSelf && c != '"' && c != '\\' }
 
 // escape returns the length of the escape sequence that text begins with, 0 if it
 // is none or half of a surrogate pair, and whether the canonical form has it.

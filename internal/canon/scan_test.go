@@ -266,6 +266,23 @@ func TestOracle(t *testing.T) {
 	}
 }
 
+// Every pair of bytes, at every place among eight and after them.
+func TestPlain(t *testing.T) {
+	for at := range 18 {
+		for pair := range 1 << 16 {
+			text := []byte("abcdefghijklmnopqrs")
+			text[at], text[at+1] = byte(pair), byte(pair>>8)
+			want := at
+			for want < len(text) && plainByte(text[want]) {
+				want++
+			}
+			if got := plain(text); got != want {
+				t.Fatalf("%q: got %d, want %d", text, got, want)
+			}
+		}
+	}
+}
+
 func FuzzOracle(f *testing.F) {
 	for _, text := range texts() {
 		if len(text) < 1000 {
