@@ -32,6 +32,7 @@ type PDP struct {
 	Memory func(on bool)
 
 	tokens    *otter.Cache[[32]byte, *capability.Grant]
+	proofs    *otter.Cache[[32]byte, *capability.Action]
 	standings standings
 	spent     spending
 
@@ -46,11 +47,16 @@ func New(store registry.Store, origin string, issuer jose.PublicKey, now func() 
 		now = time.Now
 	}
 	tokens := otter.Must(&otter.Options[[32]byte, *capability.Grant]{MaximumSize: maxTokens})
-	return &PDP{Store: store, Origin: origin, Issuer: issuer, Now: now, tokens: tokens, standings: newStandings()}
+	proofs := otter.Must(&otter.Options[[32]byte, *capability.Action]{MaximumSize: maxProofs})
+	return &PDP{Store: store, Origin: origin, Issuer: issuer, Now: now, tokens: tokens, proofs: proofs, standings: newStandings()}
 }
 
-// maxTokens is how many verified grant tokens are remembered, at some 4 KiB each.
-const maxTokens = 8192
+// How many verified grant tokens are remembered, at some 4 KiB each, and how many
+// proofs that were only verified, at some 2 KiB.
+const (
+	maxTokens = 8192
+	maxProofs = 4096
+)
 
 // token parses and verifies a grant token, once. The cache is keyed by the hash
 // of the exact bytes and holds cryptographic validity only: status, dates,
@@ -69,6 +75,16 @@ func (p *PDP) token(raw string) (*capability.Grant, error) {
 	}
 	p.tokens.Set(key, g)
 	return g, nil
+}
+
+// action parses an action proof, unless Verify has seen the very bytes before.
+// An Action knows the key that its signature was verified with; all else is
+// looked at every time.
+func (p *PDP) action(raw string) (*capability.Action, error) {
+	if a, ok := p.proofs.GetIfPresent(sha256.Sum256([]byte(raw))); ok {
+		return a, nil
+	}
+	return capability.ParseAction(raw)
 }
 
 // attempts bounds how often a decision is made again because authority moved
@@ -99,10 +115,11 @@ func (p *PDP) decide(ctx context.Context, call registry.Call, req Request) (Deci
 	if req.SubjectType != "agent" && !strings.HasPrefix(req.Subject, "did:") {
 		return Decision{ID: registry.NewID(), Verdict: Deny, Reasons: []Reason{{Code: SubjectUnsupported}}, PolicyDigest: PolicyDigest}, nil
 	}
-	bodyDigest, err := req.digest()
+	act, err := req.actDigest()
 	if err != nil {
 		return Decision{}, err
 	}
+	bodyDigest := req.digest(act)
 	if call.Caller.PEP == nil {
 		if err := p.knock(req); err != nil {
 			return Decision{}, err
@@ -111,7 +128,7 @@ func (p *PDP) decide(ctx context.Context, call registry.Call, req Request) (Deci
 	id := registry.NewID()
 	var spent *registry.Error // the relayed proof was used before, or may have been
 	for range attempts {
-		f, err := p.load(ctx, call.Caller, req)
+		f, err := p.load(ctx, call.Caller, req, act)
 		if err != nil {
 			return Decision{}, err
 		}
@@ -163,7 +180,7 @@ func unproven(f *facts) error {
 }
 
 // load authenticates the act and gathers the facts of one moment.
-func (p *PDP) load(ctx context.Context, caller registry.Caller, req Request) (*facts, error) {
+func (p *PDP) load(ctx context.Context, caller registry.Caller, req Request, act string) (*facts, error) {
 	f := &facts{now: p.Now(), act: req.Act, context: req.Context, pep: caller.PEP}
 	var grant string
 	token, tokenErr := p.token(req.Token)
@@ -180,13 +197,13 @@ func (p *PDP) load(ctx context.Context, caller registry.Caller, req Request) (*f
 		f.now = m.Clock // a machine clock set back revives no proof and no grant
 	}
 	f.entry = entryFor(f.catalogue, req.Act.Action+":"+req.Act.Resource.Type)
-	p.prove(f, req, tokenErr)
+	p.prove(f, req, act, tokenErr)
 	return f, nil
 }
 
 // prove verifies that the agent itself signed this very act, for this registry
 // and a resource server that the caller guards.
-func (p *PDP) prove(f *facts, req Request, tokenErr error) {
+func (p *PDP) prove(f *facts, req Request, act string, tokenErr error) {
 	fail := func(code, detail string) { f.proof.code, f.proof.detail = code, detail }
 	switch {
 	case req.Token == "" || req.Proof == "":
@@ -199,7 +216,7 @@ func (p *PDP) prove(f *facts, req Request, tokenErr error) {
 		fail(code(tokenErr), tokenErr.Error())
 		return
 	}
-	proof, err := capability.ParseAction(req.Proof)
+	proof, err := p.action(req.Proof)
 	if err != nil {
 		fail(code(err), err.Error())
 		return
@@ -216,14 +233,14 @@ func (p *PDP) prove(f *facts, req Request, tokenErr error) {
 		audiences = f.pep.Resources
 	}
 	err = proof.Verify(capability.ActionCheck{
-		Key: key, Now: f.now, PDP: p.Origin, Subject: req.Subject, TokenHash: f.token.Hash(), Act: req.Act, Audiences: audiences,
+		Key: key, Now: f.now, PDP: p.Origin, Subject: req.Subject, TokenHash: f.token.Hash(), Act: req.Act, ActDigest: act, Audiences: audiences,
 	})
 	if err != nil {
 		fail(code(err), err.Error())
 		return
 	}
 	c := proof.Claims()
-	f.proof = possession{thumbprint: key.Thumbprint(), jti: c.ID, audience: c.Audience, hash: proof.Hash(), issued: c.IssuedAt, expires: time.Unix(c.Expires, 0)}
+	f.proof = possession{action: proof, thumbprint: key.Thumbprint(), jti: c.ID, audience: c.Audience, hash: proof.Hash(), issued: c.IssuedAt, expires: time.Unix(c.Expires, 0)}
 }
 
 func code(err error) string {
@@ -240,19 +257,23 @@ func code(err error) string {
 	return string(capability.Malformed)
 }
 
-// digest names the whole request, so that the same enforcement point repeating
-// the same body gets the recorded answer.
-func (r Request) digest() (string, error) {
-	adg, err := r.Act.Digest()
+func (r Request) actDigest() (string, error) {
+	act, err := r.Act.Digest()
 	if err != nil {
 		return "", &registry.Error{Kind: registry.Malformed, Field: "/action/properties", Detail: err.Error(), Err: err}
 	}
+	return act, nil
+}
+
+// digest names the whole request, so that the same enforcement point repeating
+// the same body gets the recorded answer.
+func (r Request) digest(act string) string {
 	h := sha256.New()
-	for _, part := range []string{r.SubjectType, r.Subject, adg, r.Token, r.Proof, r.Context.Domain, r.Context.Workflow} {
+	for _, part := range []string{r.SubjectType, r.Subject, act, r.Token, r.Proof, r.Context.Domain, r.Context.Workflow} {
 		var size [8]byte
 		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
 		h.Write(size[:])
 		io.WriteString(h, part)
 	}
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)), nil
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }

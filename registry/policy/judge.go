@@ -25,6 +25,7 @@ type facts struct {
 // possession is what became of the action proof.
 type possession struct {
 	code       string // "" = proven
+	action     *capability.Action
 	detail     string
 	thumbprint string
 	jti        string

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"crypto/sha256"
 
 	"github.com/writ-registry/writ/registry"
 )
@@ -25,12 +26,16 @@ type Verification struct {
 // and records nothing: a caller that executes on its word alone gives up
 // replay protection, policy and evidence.
 func (p *PDP) Verify(ctx context.Context, caller registry.Caller, req Request) (Verification, error) {
-	if _, err := req.Act.Digest(); err != nil {
-		return Verification{}, &registry.Error{Kind: registry.Malformed, Field: "/action/properties", Detail: err.Error(), Err: err}
-	}
-	f, err := p.load(ctx, caller, req)
+	act, err := req.actDigest()
 	if err != nil {
 		return Verification{}, err
+	}
+	f, err := p.load(ctx, caller, req, act)
+	if err != nil {
+		return Verification{}, err
+	}
+	if f.proof.action != nil { // the next hop of the call will ask as well
+		p.proofs.SetIfAbsent(sha256.Sum256([]byte(req.Proof)), f.proof.action)
 	}
 	v := Verification{Reasons: []Reason{}}
 	for _, check := range []func(*facts) []Reason{checkStatus, checkPossession, checkGrant, checkCapability} {
