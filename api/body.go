@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/gin-gonic/gin"
-	"github.com/go-json-experiment/json"
 
 	"github.com/writ-registry/writ/api/problem"
 	"github.com/writ-registry/writ/internal/canon"
@@ -98,18 +97,6 @@ func readJSON(c *gin.Context, required bool) error {
 	}
 	requestOf(c.Request.Context()).body = data
 	return nil
-}
-
-// decode reads a body that readJSON has let pass: what canon.Check looks for
-// is not looked for again, except to say where the fault is.
-func decode(body []byte, v any, open bool) error {
-	if json.Unmarshal(body, v, json.RejectUnknownMembers(!open)) == nil {
-		return nil
-	}
-	if open {
-		return canon.UnmarshalOpen(body, v)
-	}
-	return canon.Unmarshal(body, v)
 }
 
 func checkMediaType(h http.Header) error {

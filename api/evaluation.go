@@ -7,6 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/capability"
 	"github.com/writ-registry/writ/registry/policy"
@@ -101,7 +102,7 @@ func (s *server) evaluate(c *gin.Context) {
 
 func readEvaluation(body []byte) (policy.Request, error) {
 	var in EvaluationRequest
-	if err := decode(body, &in, true); err != nil {
+	if err := canon.UnmarshalOpen(body, &in); err != nil {
 		return policy.Request{}, malformedJSON(err)
 	}
 	if at := simulation(body); at != "" {

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
 
+	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/capability"
 	"github.com/writ-registry/writ/registry/did"
@@ -81,7 +82,7 @@ func readVerify(body []byte) (policy.Request, error) {
 		return policy.Request{}, registry.Errorf(registry.Malformed, "the request body is missing")
 	}
 	var in VerifyRequest
-	if err := decode(body, &in, false); err != nil {
+	if err := canon.Unmarshal(body, &in); err != nil {
 		return policy.Request{}, malformedJSON(err)
 	}
 	switch {

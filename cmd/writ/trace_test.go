@@ -173,7 +173,7 @@ func TestTraces(t *testing.T) {
 		if diff := cmp.Diff(want, attributes(root[0].GetAttributes())); diff != "" {
 			t.Errorf("attributes of the request (-want +got):\n%s", diff)
 		}
-		for step, above := range map[string]string{"authenticate": "request"} {
+		for step, above := range map[string]string{"authenticate": "request", "authorize": "request", "record": "authorize", "log": "record"} {
 			s, over := o.spans(step, ids[cid]), o.spans(above, ids[cid])
 			if len(s) != 1 || len(over) != 1 || string(s[0].GetParentSpanId()) != string(over[0].GetSpanId()) {
 				t.Errorf("%s does not stand under %s: %v", step, above, s)
