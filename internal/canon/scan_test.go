@@ -255,7 +255,7 @@ func TestOracle(t *testing.T) {
 	for _, text := range texts() {
 		checkAgainstOracle(t, []byte(text))
 		// Whatever is cut off, or spoiled, in the middle.
-		for i := 0; i < min(len(text), 64) && len(text) < 500; i += 1 + i/4 {
+		for i := 0; i < min(len(text), 64) && len(text) < 500; i += 1 + i/2 {
 			checkAgainstOracle(t, []byte(text[:i]))
 			checkAgainstOracle(t, []byte(text[:i]+"\xff"+text[i:]))
 			checkAgainstOracle(t, []byte(text[:i]+" "+text[i:]))
@@ -268,9 +268,9 @@ func TestOracle(t *testing.T) {
 
 // Every pair of bytes, at every place among eight and after them.
 func TestPlain(t *testing.T) {
-	for at := range 18 {
+	for at := range 10 {
 		for pair := range 1 << 16 {
-			text := []byte("abcdefghijklmnopqrs")
+			text := []byte("abcdefghijklmn")
 			text[at], text[at+1] = byte(pair), byte(pair>>8)
 			want := at
 			for want < len(text) && plainByte(text[want]) {
