@@ -97,12 +97,14 @@ func (s *Set) UnmarshalJSON(data []byte) error {
 	if err != nil {
 		return fmt.Errorf("authorization_details: expected %w", err)
 	}
-	got, err := canon.Canonical(data)
+	want, err := canon.Marshal(set)
 	if err != nil {
 		return err
 	}
-	if want, err := canon.Marshal(set); err != nil || !bytes.Equal(got, want) {
-		return errors.New("authorization_details is not in the form of its set")
+	if !bytes.Equal(data, want) {
+		if got, err := canon.Canonical(data); err != nil || !bytes.Equal(got, want) {
+			return errors.New("authorization_details is not in the form of its set")
+		}
 	}
 	*s = set
 	return nil

@@ -151,6 +151,9 @@ func parse(raw, typ string, claims any) (*jose.Token, error) {
 	if err != nil {
 		return nil, err
 	}
+	if bytes.Equal(t.Payload, want) {
+		return t, nil // as our own signers spell it
+	}
 	got, err := canon.Canonical(t.Payload)
 	if err != nil {
 		return nil, err
