@@ -26,6 +26,7 @@ type Metrics struct {
 	spans     *prometheus.CounterVec
 	batch     prometheus.Histogram
 	commit    prometheus.Histogram
+	memory    prometheus.Gauge
 }
 
 // NewMetrics makes the registry's metrics, with those of the Go runtime and
@@ -56,7 +57,10 @@ func NewMetrics() *Metrics {
 			Name: "writ_journal_commit_seconds", Help: "Time of one commit, from the first command to durable.", Buckets: fast,
 		}),
 	}
-	m.Registry.MustRegister(m.requests, m.latency, m.decisions, m.refused, m.spans, m.batch, m.commit,
+	m.memory = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "writ_spent_memory", Help: "1 while unqualified permits are spent in the memory of spent proofs, 0 while the database decides alone.",
+	})
+	m.Registry.MustRegister(m.requests, m.latency, m.decisions, m.refused, m.spans, m.batch, m.commit, m.memory,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -65,6 +69,14 @@ func NewMetrics() *Metrics {
 func (m *Metrics) ObserveCommit(commands int, took time.Duration) {
 	m.batch.Observe(float64(commands))
 	m.commit.Observe(took.Seconds())
+}
+
+// InMemory says whether unqualified permits are spent in the memory.
+func (m *Metrics) InMemory(on bool) {
+	m.memory.Set(0)
+	if on {
+		m.memory.Set(1)
+	}
 }
 
 // CountSpans says what became of n spans: sent to the collector, refused by it

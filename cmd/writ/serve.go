@@ -113,6 +113,7 @@ type server struct {
 	pdp         *policy.PDP
 	journal     *journal.Journal
 	redis       *hotstate.Redis // nil without --redis
+	moved       chan struct{}   // wakes fanOut
 	checkpoints *anchor.Checkpointer
 	anchoring   atomic.Pointer[anchoring] // nil with --chain none, and until an endpoint answers
 	metrics     *api.Metrics
@@ -129,7 +130,7 @@ type server struct {
 // other, and returns when it answers requests. Start-up is recovery: whatever a
 // crash left is found and mended here, or refused with the reason.
 func startServer(ctx context.Context, cfg serveConfig, log *slog.Logger) (_ *server, err error) {
-	s := &server{cfg: cfg, log: log, stopped: make(chan struct{}), metrics: api.NewMetrics()}
+	s := &server{cfg: cfg, log: log, stopped: make(chan struct{}), moved: make(chan struct{}, 1), metrics: api.NewMetrics()}
 	defer func() {
 		if err != nil {
 			s.closeAll()
@@ -285,7 +286,7 @@ func (s *server) openRegistry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.journal = journal.New(journal.Config{Backend: backend, Log: s.logOrigin, Ready: s.writable, Observe: s.metrics.ObserveCommit})
+	s.journal = journal.New(journal.Config{Backend: backend, Log: s.logOrigin, Ready: s.writable, Observe: s.metrics.ObserveCommit, Moved: s.authorityMoved})
 	token, err := s.keys.ed25519(keyToken)
 	if err != nil {
 		return err
@@ -410,6 +411,9 @@ func (s *server) serve(run context.Context, listener net.Listener) error {
 	}
 	s.tasks.Go(func() error { return s.checkpoints.Run(run) })
 	s.tasks.Go(func() error { return s.pdp.Run(run) })
+	if s.redis != nil {
+		s.tasks.Go(func() error { return s.fanOut(run) })
+	}
 	if s.cfg.Chain != "none" {
 		// A ledger that tells another history stops anchoring and writing, not
 		// reading: readiness says so, and the operator decides.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -215,15 +216,50 @@ func (a anchorSource) NewestAnchors(ctx context.Context, origin string) ([]ancho
 
 // openMemory lets unqualified permits be spent in Redis or in this process. A
 // Redis that does not answer is no refusal to start: the database decides.
-func (s *server) openMemory(ctx context.Context) error {
+func (s *server) openMemory(ctx context.Context) (err error) {
+	s.pdp.Memory = func(on bool) {
+		s.metrics.InMemory(on)
+		if on {
+			s.log.Info("spent proofs of unqualified permits are remembered in memory", "redis", s.cfg.Redis != "")
+		} else {
+			s.log.Warn("the memory of spent proofs is lost; the database decides alone until it is back", "redis", s.cfg.Redis != "")
+		}
+	}
 	if s.cfg.Redis == "" {
 		return s.pdp.Remember(ctx, &hotstate.Memory{}) // one process a data folder
 	}
-	var err error
 	if s.redis, err = hotstate.OpenRedis(s.cfg.Redis, s.logOrigin); err != nil {
 		return fmt.Errorf("--redis: %w", err)
 	}
 	return s.pdp.Remember(ctx, s.redis)
+}
+
+// fanOut tells other processes at the database that authority moved, and hears
+// it of them, until ctx ends. Nothing waits for it, and what it loses is found in
+// the database soon after.
+func (s *server) fanOut(ctx context.Context) error {
+	var hearing sync.WaitGroup
+	hearing.Go(func() { s.redis.Listen(ctx, s.journal.Notice) })
+	defer hearing.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.moved:
+			// The newest count stands for those before it.
+			if m, err := s.journal.Moment(ctx, time.Minute); err == nil {
+				s.redis.Publish(ctx, m.Authority)
+			}
+		}
+	}
+}
+
+// authorityMoved is the journal's Moved hook: it wakes fanOut.
+func (s *server) authorityMoved(uint64) {
+	select {
+	case s.moved <- struct{}{}:
+	default:
+	}
 }
 
 // handler is the REST API and the pages over the parts of this server.

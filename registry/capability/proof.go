@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/writ-registry/writ/internal/canon"
@@ -31,9 +32,11 @@ func (c ActionClaims) check() error {
 }
 
 // Action is a parsed action proof. It proves nothing until Verify has succeeded.
+// It is safe for concurrent use.
 type Action struct {
-	token  *jose.Token
-	claims ActionClaims
+	token    *jose.Token
+	claims   ActionClaims
+	signedBy atomic.Pointer[string] // thumbprint of the key that the signature was verified with
 }
 
 // SignAction signs an action proof. kid, if not empty, is the DID URL of the key
@@ -98,7 +101,7 @@ func (a *Action) Verify(check ActionCheck) error {
 	if err := checkWindow(c.IssuedAt, c.Expires, check.Now); err != nil {
 		return err
 	}
-	if err := a.token.Verify(check.Key); err != nil {
+	if err := a.verifySignature(check.Key); err != nil {
 		return refuse(BadSignature, err.Error())
 	}
 	switch {
@@ -121,6 +124,19 @@ func (a *Action) Verify(check ActionCheck) error {
 	if c.ActDigest != digest {
 		return refuse(WrongAct, "adg is not the digest of this act")
 	}
+	return nil
+}
+
+// verifySignature verifies the signature, once for a key.
+func (a *Action) verifySignature(key jose.PublicKey) error {
+	thumbprint := key.Thumbprint()
+	if by := a.signedBy.Load(); by != nil && *by == thumbprint {
+		return nil
+	}
+	if err := a.token.Verify(key); err != nil {
+		return err
+	}
+	a.signedBy.Store(&thumbprint)
 	return nil
 }
 

@@ -130,6 +130,7 @@ type pending struct {
 	run    func(*run) (registry.Commit, error)
 	out    registry.Commit
 	err    error
+	span   *trace.Span
 	done   chan struct{}
 }
 
@@ -327,14 +328,13 @@ func (j *Journal) commit(ctx context.Context, batch []*pending, sweep bool) {
 			return
 		}
 	}
-	spans := make([]*trace.Span, len(batch))
-	for i, p := range batch {
-		_, spans[i] = trace.Start(p.ctx, "log")
-		spans[i].Int("writ.batch", int64(len(batch)))
+	for _, p := range batch {
+		_, p.span = trace.Start(p.ctx, "log")
+		p.span.Int("writ.batch", int64(len(batch)))
 	}
 	defer func() {
-		for i, p := range batch {
-			spans[i].End(p.err)
+		for _, p := range batch {
+			p.span.End(p.err)
 		}
 	}()
 	err := j.try(ctx, batch, sweep, false)

@@ -121,7 +121,7 @@ func (p *PDP) decide(ctx context.Context, call registry.Call, req Request) (Deci
 	}
 	bodyDigest := req.digest(act)
 	if call.Caller.PEP == nil {
-		if err := p.knock(req); err != nil {
+		if req.proof, err = p.knock(req); err != nil {
 			return Decision{}, err
 		}
 	}
@@ -158,9 +158,9 @@ func (p *PDP) decide(ctx context.Context, call registry.Call, req Request) (Deci
 
 // knock looks at the shape and age of the proof of a caller that nobody vouches
 // for, before anything is looked up or verified for it.
-func (p *PDP) knock(req Request) error {
-	refuse := func(code, detail string) error {
-		return &registry.Error{Kind: registry.Unauthenticated, Code: code, Detail: detail}
+func (p *PDP) knock(req Request) (*capability.Action, error) {
+	refuse := func(code, detail string) (*capability.Action, error) {
+		return nil, &registry.Error{Kind: registry.Unauthenticated, Code: code, Detail: detail}
 	}
 	if req.Token == "" || req.Proof == "" {
 		return refuse("missing", "context.token and context.proof are required for an agent")
@@ -172,7 +172,7 @@ func (p *PDP) knock(req Request) error {
 	if age := p.Now().Sub(time.Unix(proof.Claims().IssuedAt, 0)); age > capability.MaxSkew+time.Second || age < -capability.MaxSkew-time.Second {
 		return refuse(string(capability.Stale), "the proof is not of now")
 	}
-	return nil
+	return proof, nil
 }
 
 func unproven(f *facts) error {
@@ -216,7 +216,10 @@ func (p *PDP) prove(f *facts, req Request, act string, tokenErr error) {
 		fail(code(tokenErr), tokenErr.Error())
 		return
 	}
-	proof, err := p.action(req.Proof)
+	proof, err := req.proof, error(nil)
+	if proof == nil {
+		proof, err = p.action(req.Proof)
+	}
 	if err != nil {
 		fail(code(err), err.Error())
 		return

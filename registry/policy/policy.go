@@ -96,6 +96,8 @@ type Request struct {
 	Token       string // agent-cap+jwt
 	Proof       string // agent-action+jwt over the act
 	Context     Context
+
+	proof *capability.Action // Proof, parsed, if it was
 }
 
 // Context is what the enforcement point asserts about the circumstances.

@@ -218,13 +218,11 @@ func (p *PDP) draft(call registry.Call, req Request, f *facts, d Decision) (regi
 		body.Epochs[string(e.Scope.Kind)] = int64(e.Value)
 	}
 	for _, h := range hidden {
-		dis, err := canon.Disclose(h.name, h.value)
+		dis, commitment, err := canon.Commit(h.name, h.value)
 		if err != nil {
 			return ev, err
 		}
-		if body.Commitments[h.name], err = dis.Commitment(); err != nil {
-			return ev, err
-		}
+		body.Commitments[h.name] = commitment
 		ev.Disclosures = append(ev.Disclosures, dis)
 	}
 	var err error
