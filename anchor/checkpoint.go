@@ -1,6 +1,7 @@
 package anchor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -263,8 +264,8 @@ func (c *Checkpointer) publish(ctx context.Context) (err error) {
 		c    *SignedCheckpoint
 		what string
 	}{{atHome, "the checkpoint in the second home"}, {inStore, "the last signed checkpoint"}} {
-		if past.c == nil {
-			continue
+		if past.c == nil || past.c == inStore && atHome != nil && atHome.Checkpoint == inStore.Checkpoint {
+			continue // nothing, or the same once more
 		}
 		if err := c.extends(ctx, past.c.Checkpoint, head, past.what); err != nil {
 			return c.refuseOnFork(err)
@@ -315,7 +316,7 @@ func (c *Checkpointer) past(ctx context.Context) (atHome, inStore *SignedCheckpo
 		return nil, nil, fmt.Errorf("read the second home: %w", err)
 	}
 	if raw != nil {
-		cp, err := tlog.OpenCheckpoint(raw, c.origin, c.cfg.Verifier)
+		cp, err := c.open(raw)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%w: the second home holds no checkpoint of this log and key: %w", ErrFork, err)
 		}
@@ -328,7 +329,7 @@ func (c *Checkpointer) past(ctx context.Context) (atHome, inStore *SignedCheckpo
 	if inStore == nil {
 		return atHome, nil, nil
 	}
-	cp, err := tlog.OpenCheckpoint(inStore.Note, c.origin, c.cfg.Verifier)
+	cp, err := c.open(inStore.Note)
 	if err == nil && cp != inStore.Checkpoint {
 		err = fmt.Errorf("%w: note and columns differ", tlog.ErrInvalid)
 	}
@@ -340,6 +341,15 @@ func (c *Checkpointer) past(ctx context.Context) (atHome, inStore *SignedCheckpo
 			"bring the file back, or confirm a new second home", ErrFork)
 	}
 	return atHome, inStore, nil
+}
+
+// open reads a signed checkpoint. The one that was published last was read back
+// when it was signed.
+func (c *Checkpointer) open(signed []byte) (tlog.Checkpoint, error) {
+	if latest, ok := c.Latest(); ok && bytes.Equal(signed, latest.Note) {
+		return latest.Checkpoint, nil
+	}
+	return tlog.OpenCheckpoint(signed, c.origin, c.cfg.Verifier)
 }
 
 // extends checks that the log at head has past as a prefix, by a consistency

@@ -167,7 +167,11 @@ func (w *writeTx) InsertEvent(e registry.Event, dis []canon.Disclosure) error {
 
 // encodeDisclosures keeps the values' own spelling. Names and salts are words.
 func encodeDisclosures(dis []canon.Disclosure) string {
-	b := []byte{'['}
+	size := 2
+	for _, d := range dis {
+		size += len(d.Name) + len(d.Salt) + len(d.Value) + 40
+	}
+	b := append(make([]byte, 0, size), '[')
 	for i, d := range dis {
 		if i > 0 {
 			b = append(b, ',')

@@ -104,7 +104,7 @@ func (p *PDP) commit(ctx context.Context, call registry.Call, req Request, f *fa
 // body gets the recorded answer, unless that was a permit and authority has
 // moved since; anyone else, and an agent for itself, is refused.
 func repeated(tx registry.Tx, c registry.Caller, f *facts, now Decision, digest string, u use) (*Decision, error) {
-	if f.proof.code != "" {
+	if f.proof.code != "" || u.vouched(f) {
 		return nil, nil
 	}
 	use, err := tx.ProofUse(f.proof.thumbprint, f.proof.jti)

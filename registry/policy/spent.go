@@ -304,6 +304,13 @@ func (p *PDP) stands(ctx context.Context, f *facts) error {
 	})
 }
 
+// vouched: the memory, which holds every proof that was spent since its
+// watermark, had not seen this one, so the database has not either. Should it
+// have, consume finds out.
+func (u use) vouched(f *facts) bool {
+	return u.era != nil && u.era.name != "" && u.first == nil && f.proof.issued > u.era.watermark
+}
+
 // unrecorded says what a proof is worth that the database does not know: an
 // earlier permit of the memory's, nothing, or (nil, nil) a first use.
 func (u use) unrecorded(c registry.Caller, f *facts, d Decision) (*Decision, error) {
