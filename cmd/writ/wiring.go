@@ -239,7 +239,7 @@ func (s *server) openMemory(ctx context.Context) (err error) {
 // the database soon after.
 func (s *server) fanOut(ctx context.Context) error {
 	var hearing sync.WaitGroup
-	hearing.Go(func() { s.redis.Listen(ctx, s.journal.Notice) })
+	hearing.Go(func() { _ = s.redis.Listen(ctx, s.journal.Notice) }) // until ctx ends
 	defer hearing.Wait()
 	for {
 		select {
@@ -248,7 +248,7 @@ func (s *server) fanOut(ctx context.Context) error {
 		case <-s.moved:
 			// The newest count stands for those before it.
 			if m, err := s.journal.Moment(ctx, time.Minute); err == nil {
-				s.redis.Publish(ctx, m.Authority)
+				_ = s.redis.Publish(ctx, m.Authority) // who does not hear it reads it
 			}
 		}
 	}

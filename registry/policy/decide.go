@@ -3,15 +3,14 @@ package policy
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"io"
 	"strings"
 	"time"
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/internal/trace"
 	"github.com/writ-registry/writ/registry"
@@ -271,12 +270,10 @@ func (r Request) actDigest() (string, error) {
 // digest names the whole request, so that the same enforcement point repeating
 // the same body gets the recorded answer.
 func (r Request) digest(act string) string {
-	h := sha256.New()
-	for _, part := range []string{r.SubjectType, r.Subject, act, r.Token, r.Proof, r.Context.Domain, r.Context.Workflow} {
-		var size [8]byte
-		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
-		h.Write(size[:])
-		io.WriteString(h, part)
+	parts := []string{r.SubjectType, r.Subject, act, r.Token, r.Proof, r.Context.Domain, r.Context.Workflow}
+	form := make([]byte, 0, len(r.Token)+len(r.Proof)+512)
+	for _, part := range parts { // with lengths, so that no two lists are one text
+		form = append(binary.BigEndian.AppendUint64(form, uint64(len(part))), part...)
 	}
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+	return canon.Digest(form)
 }
