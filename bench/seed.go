@@ -155,7 +155,7 @@ type seeder struct {
 	pending [][]byte // entries not yet in the tree
 	edge    *edge
 	tables  map[string]*rows
-	indexes []string // of events: dropped, and made again when all rows are there
+	indexes []string // dropped, and made again when all rows are there
 }
 
 // identity is what the registry signs with.
@@ -450,9 +450,10 @@ func (s *seeder) grow(ctx context.Context) error {
 	return errors.Join(err, s.exec(ctx, `UPDATE logs SET size = ?, root = ?, time_ms = ? WHERE log = ?`, int64(out.Size), out.Root[:], s.now.UnixMilli(), s.log))
 }
 
-// dropIndexes: sorting all rows once costs less than ten million insertions.
+// dropIndexes drops what is written at random places: sorting all rows once costs
+// less than ten million insertions. The other indexes grow at their ends.
 func (s *seeder) dropIndexes(ctx context.Context) error {
-	found, err := s.tx.QueryContext(ctx, `SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'events' AND sql IS NOT NULL`)
+	found, err := s.tx.QueryContext(ctx, `SELECT name, sql FROM sqlite_master WHERE type = 'index' AND name = 'events_cid'`)
 	if err != nil {
 		return err
 	}
