@@ -19,7 +19,8 @@ rm -f "$targets.raw"
 failed=0
 while read -r package name; do
 	echo "== $package $name"
-	$GO test -run '^$' -fuzz "^$name\$" -fuzztime "$time" "$package" </dev/null || failed=$((failed + 1))
+	# Go would spend most of the time on making each new input small.
+	$GO test -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 20x "$package" </dev/null || failed=$((failed + 1))
 done <"$targets"
 echo "$(wc -l <"$targets") targets, $failed failed"
 [ "$failed" = 0 ]
