@@ -41,26 +41,45 @@ func TestCallerQuota(t *testing.T) {
 // place of one that ends is free again.
 func TestInFlight(t *testing.T) {
 	w := open(t, func(c *api.Config) { c.MaxInFlight = 1 })
-	body, more := io.Pipe()
-	held := make(chan error, 1)
-	go func() {
-		req, err := http.NewRequestWithContext(t.Context(), "POST", w.url+"/v1/orgs", body)
-		if err == nil {
-			req.Header.Set("Authorization", "Bearer "+w.Secret)
-			req.Header.Set("Content-Type", "application/json")
-			var res *http.Response
-			if res, err = http.DefaultClient.Do(req); err == nil {
-				res.Body.Close()
-			}
-		}
-		held <- err
-	}()
-	if _, err := io.WriteString(more, `{"name":`); err != nil {
-		t.Fatal(err)
+	type answer struct {
+		status int
+		err    error
 	}
-	var r reply
-	for r = w.do("GET", "/v1/whoami", nil, as(w.Secret)); r.StatusCode == 200; { // until the other has come
-		r = w.do("GET", "/v1/whoami", nil, as(w.Secret))
+	held := make(chan answer, 1)
+	hold := func() *io.PipeWriter { // sends a request whose body does not end
+		body, more := io.Pipe()
+		go func() {
+			var a answer
+			req, err := http.NewRequestWithContext(t.Context(), "POST", w.url+"/v1/orgs", body)
+			if a.err = err; err == nil {
+				req.Header.Set("Authorization", "Bearer "+w.Secret)
+				req.Header.Set("Content-Type", "application/json")
+				var res *http.Response
+				if res, a.err = http.DefaultClient.Do(req); a.err == nil {
+					a.status = res.StatusCode
+					res.Body.Close()
+				}
+			}
+			body.Close()
+			held <- a
+		}()
+		if _, err := io.WriteString(more, `{"name":`); err != nil {
+			t.Fatal(err)
+		}
+		return more
+	}
+	more := hold()
+	r := w.do("GET", "/v1/whoami", nil, as(w.Secret))
+	for ; r.StatusCode == 200; r = w.do("GET", "/v1/whoami", nil, as(w.Secret)) { // until the other has come
+		select {
+		case a := <-held: // it met the one before in the only place
+			if a.status != 503 {
+				t.Fatalf("the held request: %+v", a)
+			}
+			more = hold()
+		default:
+		}
+		time.Sleep(time.Millisecond) // leaves it the place
 	}
 	w.refused(r, 503, "unavailable", "")
 	if r.Header.Get("Retry-After") == "" {
@@ -76,8 +95,8 @@ func TestInFlight(t *testing.T) {
 		t.Fatal(err)
 	}
 	more.Close()
-	if err := <-held; err != nil {
-		t.Fatal(err)
+	if a := <-held; a.status != 201 {
+		t.Fatalf("the held request: %+v", a)
 	}
 	for r = w.do("GET", "/v1/whoami", nil, as(w.Secret)); r.StatusCode == 503; {
 		r = w.do("GET", "/v1/whoami", nil, as(w.Secret)) // its answer comes before its end

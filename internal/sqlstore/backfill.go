@@ -19,9 +19,10 @@ type backfill struct {
 
 const (
 	backfillEvery = 500 * time.Millisecond
-	// walPages (of 4 KiB) are enough: the log is begun anew. That takes a moment
-	// without writers, once all but fewPages of it are copied.
-	walPages = 16 << 10
+	// walPages (of 4 KiB) are enough: the log is begun anew, so that it does not eat
+	// up a disk that is filling. That takes a moment without writers, once all but
+	// fewPages of it are copied.
+	walPages = 2 << 10
 	fewPages = 256
 )
 
