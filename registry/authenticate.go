@@ -15,7 +15,7 @@ import (
 // returns is shared: it MUST NOT be changed.
 func (r *Registry) Authenticate(ctx context.Context, token string) (Caller, error) {
 	hash := hashSecret(token)
-	if c, ok := r.callers.GetIfPresent(hash); ok && time.Since(c.read) < callerAge {
+	if c, ok := r.callers.GetIfPresent(hash); ok && time.Since(c.read) < r.callerAge {
 		return c.Caller, nil
 	}
 	read := time.Now() // before the snapshot: the answer is at least this new

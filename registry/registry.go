@@ -36,7 +36,8 @@ type Config struct {
 // Registry offers the use cases. It is safe for concurrent use.
 type Registry struct {
 	Config
-	callers *otter.Cache[[32]byte, known]
+	callers   *otter.Cache[[32]byte, known]
+	callerAge time.Duration // the constant; tests change it
 }
 
 // New makes a Registry.
@@ -44,7 +45,7 @@ func New(c Config) *Registry {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Registry{c, newCallers()}
+	return &Registry{c, newCallers(), callerAge}
 }
 
 // TokenKeyID is the DID URL of the key that signs grant tokens.

@@ -68,22 +68,9 @@ func (e Envelope) canonical() []byte {
 	return append(strconv.AppendInt(append(b, `,"v":`...), int64(e.V), 10), '}')
 }
 
-// appendMember appends a member whose value is a string of the registry's own:
-// hardly ever one that needs an escape.
+// appendMember appends a member whose value is a string.
 func appendMember(b []byte, name, s string) []byte {
-	b = append(b, name...)
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
-			form, err := canon.Marshal(s)
-			if err != nil {
-				panic(err) // a string always encodes
-			}
-			return append(b, form...)
-		}
-	}
-	b = append(b, '"')
-	b = append(b, s...)
-	return append(b, '"')
+	return canon.AppendString(append(b, name...), s)
 }
 
 // sequence gives an event its place, makes its artifact and writes it.
