@@ -47,6 +47,7 @@ var own = map[string][]string{
 	"internal/trace":               {},
 	"registry/did":                 {"internal/canon", "internal/jose"},
 	"registry/capability":          {"internal/canon", "internal/jose"},
+	"registry/pki":                 {"internal/jose", "registry/did"},
 	"anchor/tlog":                  {},
 	"registry":                     {"internal/canon", "internal/jose", "registry/did", "registry/capability"},
 	"registry/policy":              {"internal/canon", "internal/jose", "internal/trace", "registry", "registry/capability"},
