@@ -219,6 +219,7 @@ func loadIdentity(h *house) (id identity, err error) {
 // made is an agent with all that is recorded of it, places left out.
 type made struct {
 	agent  registry.Agent
+	key    registry.AgentKey
 	grant  registry.Grant
 	line   string // of its DID log
 	bodies [][]byte
@@ -317,7 +318,8 @@ func (s *seeder) one(n int) (m made, err error) {
 		return m, err
 	}
 	g.TokenHash = canon.Digest([]byte(g.Token))
-	m = made{agent: a, grant: g, line: strings.TrimSuffix(string(gen.Line), "\n")}
+	k := registry.AgentKey{Thumbprint: a.Thumbprint, Agent: a.ID, N: 1, KeyID: a.KeyID, JWK: a.JWK, Status: registry.KeyActive, Added: now, Version: gen.VersionID}
+	m = made{agent: a, key: k, grant: g, line: strings.TrimSuffix(string(gen.Line), "\n")}
 	digest := canon.Digest([]byte(a.ID)) // of what no one kept: a salt, a proof, a payload
 	for _, body := range []any{
 		registry.AgentRegistration{
@@ -358,7 +360,14 @@ func (s *seeder) write(ctx context.Context, m made, decisions int64) error {
 	if err != nil {
 		return err
 	}
+	at := uint64(s.size) // of its first event
+	m.key.AddedIndex = &at
+	key, err := json.Marshal(m.key)
+	if err != nil {
+		return err
+	}
 	err = errors.Join(
+		s.row("agent_keys", m.key.Thumbprint, a.ID, 1, string(key)),
 		s.row("agents", a.ID, a.Org, a.Name, string(a.Status), a.Thumbprint, string(doc)),
 		s.row("agent_dids", a.DID, a.ID),
 		s.row("agent_dids", a.WebDID, a.ID),
@@ -380,9 +389,9 @@ func (s *seeder) write(ctx context.Context, m made, decisions int64) error {
 		}
 	}
 	body := m.bodies[eventsAnAgent]
-	at := bytes.Index(body, []byte(`"decision":"`)) + len(`"decision":"`)
+	id := bytes.Index(body, []byte(`"decision":"`)) + len(`"decision":"`)
 	for range decisions {
-		copy(body[at:], uuid.Must(uuid.NewV7()).String())
+		copy(body[id:], uuid.Must(uuid.NewV7()).String())
 		if err := record(registry.EventDecision, pep, body); err != nil {
 			return err
 		}
@@ -521,6 +530,7 @@ func (s *seeder) openTables() {
 	s.tables = map[string]*rows{}
 	for table, columns := range map[string]string{
 		"agents":      "id, org, name, status, thumbprint, doc",
+		"agent_keys":  "thumbprint, agent, n, doc",
 		"agent_dids":  "did, agent",
 		"did_entries": "agent, n, entry",
 		"grants":      "id, org, agent, status, doc",

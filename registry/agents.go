@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,57 +28,137 @@ type NewAgent struct {
 	Composition    []Component
 	JWK            json.RawMessage // the agent's public key
 	Possession     string          // agent-pop+jwt by that key, for this registry, org and name
+	NextKeyHash    string          // commitment to the key after it (did.NextKeyHash); "" = none
+	Spawn          Spawn           // its right to register children
+	Parent         string          // of a child: the id or DID of the agent it works for
 }
 
 // RequestAgent registers an agent: its key, proven by the key itself, its DID
-// and its accountable sponsor. The agent may do nothing until it is approved.
+// and its accountable sponsor. The agent may do nothing until it is approved. An
+// agent that has the right to may register a child, which is active at once.
 func (r *Registry) RequestAgent(ctx context.Context, call Call, in NewAgent) (Outcome[Agent], error) {
-	var none Outcome[Agent]
-	if err := in.check(); err != nil {
-		return none, err
-	}
-	key, err := jose.ParseJWK(in.JWK)
+	n, err := r.readAgent(ctx, call.Caller, in)
 	if err != nil {
-		return none, &Error{Kind: Malformed, Field: "/jwk", Detail: err.Error(), Err: err}
+		return Outcome[Agent]{}, err
 	}
-	org, err := r.FindOrg(ctx, call.Caller, in.Org)
-	if err != nil {
-		return none, err
-	}
-	if err := call.Caller.may(org.ID, RoleRegistrar); err != nil {
-		return none, err
-	}
-	if err := r.checkPossession(in, org, key); err != nil {
-		return none, err
-	}
-	a, gen, err := r.newAgent(in, org, call.Caller, key)
-	if err != nil {
-		return none, err
-	}
-	comp, err := canon.Marshal(nonNil(a.Composition))
-	if err != nil {
-		return none, err
-	}
-	return commit(ctx, r, call, false, func(tx Tx) (Agent, *EventDraft, error) {
-		sponsor, err := tx.Principal(a.Sponsor)
-		if errors.Is(err, NotFound) || err == nil && sponsor.Org != org.ID {
-			return a, nil, Invalid("/sponsor", "must be a principal of the agent's org")
-		} else if err != nil {
-			return a, nil, err
-		}
-		if err := tx.InsertAgent(a, []string{a.DID, a.WebDID}, strings.TrimSuffix(string(gen.Line), "\n")); err != nil {
-			if errors.Is(err, Conflict) {
-				err = &Error{Kind: Conflict, Code: "key_taken", Field: "/jwk", Detail: "another agent has this key; no two agents share one", Err: err}
-			}
-			return a, nil, err
-		}
-		return a, &EventDraft{Type: EventAgentRequested, Org: a.Org, Agent: a.ID, Body: AgentRegistration{
-			DID: a.DID, WebDID: a.WebDID, DIDEntryHash: gen.EntryHash, Thumbprint: a.Thumbprint, KeyAlg: key.Alg(),
-			PossessionHash: canon.Digest([]byte(in.Possession)), Sponsor: a.Sponsor, Role: a.Role,
-			Domains: nonNil(a.Domains), Workflows: nonNil(a.Workflows), AuthorityLevel: a.AuthorityLevel,
-			Composition: canon.Digest(comp), Custodial: a.Custodial,
-		}}, nil
+	return commitDraft(ctx, r, call, false, func(tx Tx) (Agent, Draft, error) {
+		a, d, err := r.register(tx, call.Caller, *n)
+		return a, d, err
 	})
+}
+
+// newcomer is a registration that has been looked at as far as that needs no
+// transaction.
+type newcomer struct {
+	in     NewAgent
+	org    Org
+	key    jose.PublicKey
+	agent  Agent
+	gen    did.Entry
+	digest string // of the composition
+}
+
+// readAgent validates a registration, and makes the DID.
+func (r *Registry) readAgent(ctx context.Context, c Caller, in NewAgent) (*newcomer, error) {
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	n := &newcomer{in: in}
+	var err error
+	if n.key, err = parseKey("/jwk", in.JWK); err != nil {
+		return nil, err
+	}
+	if c.Kind == ActorAgent { // only for its own org and itself
+		n.in.Parent, in.Org = cmp.Or(in.Parent, c.ID), cmp.Or(in.Org, c.Org)
+	}
+	if err := r.Store.View(ctx, func(tx Tx) (err error) { n.org, err = findOrg(tx, c, in.Org); return err }); err != nil {
+		return nil, err
+	}
+	if err := c.mayRegister(n.org.ID, n.in.Parent); err != nil {
+		return nil, err
+	}
+	if err := r.checkPossession(in.Possession, in.Name, n.org, n.key); err != nil {
+		return nil, err
+	}
+	if n.agent, n.gen, err = r.newAgent(in, n.org, c, n.key); err != nil {
+		return nil, err
+	}
+	comp, err := canon.Marshal(nonNil(n.agent.Composition))
+	n.digest = canon.Digest(comp)
+	return n, err
+}
+
+// mayRegister: a registrar may, and an agent a child of its own.
+func (c Caller) mayRegister(org, parent string) error {
+	if c.Kind == ActorAgent && c.Agent != nil {
+		if parent != c.Agent.ID && parent != c.Agent.DID && parent != c.Agent.WebDID {
+			return Errorf(Denied, "an agent registers children of its own only")
+		}
+		return nil
+	}
+	return c.may(org, RoleRegistrar)
+}
+
+// register writes a newcomer and drafts its events.
+func (r *Registry) register(tx Tx, c Caller, n newcomer) (Agent, Draft, error) {
+	a := n.agent
+	var d Draft
+	if n.in.Parent != "" {
+		if err := r.adopt(tx, &a, n.in.Parent); err != nil {
+			return a, d, err
+		}
+	}
+	sponsor, err := tx.Principal(a.Sponsor)
+	if errors.Is(err, NotFound) || err == nil && (sponsor.Org != a.Org || sponsor.Status != PrincipalActive) {
+		return a, d, Invalid("/sponsor", "must be an active principal of the agent's org")
+	} else if err != nil {
+		return a, d, err
+	}
+	if err := tx.InsertAgent(a, []string{a.DID, a.WebDID}, strings.TrimSuffix(string(n.gen.Line), "\n")); err != nil {
+		return a, d, keyTaken(err)
+	}
+	key := AgentKey{Thumbprint: a.Thumbprint, Agent: a.ID, N: 1, KeyID: a.KeyID, JWK: a.JWK, Status: KeyActive, Added: a.Created, Version: n.gen.VersionID}
+	if err := tx.InsertAgentKey(key); err != nil {
+		return a, d, keyTaken(err)
+	}
+	d.Events = []EventDraft{{Type: EventAgentRequested, Org: a.Org, Agent: a.ID, Body: AgentRegistration{
+		DID: a.DID, WebDID: a.WebDID, DIDEntryHash: n.gen.EntryHash, Thumbprint: a.Thumbprint, KeyAlg: n.key.Alg(),
+		PossessionHash: canon.Digest([]byte(n.in.Possession)), Sponsor: a.Sponsor, Role: a.Role,
+		Domains: nonNil(a.Domains), Workflows: nonNil(a.Workflows), AuthorityLevel: a.AuthorityLevel,
+		Composition: n.digest, Custodial: a.Custodial,
+	}}}
+	switch {
+	case a.Parent != "":
+		parent, err := tx.Agent(a.Parent)
+		if err != nil {
+			return a, d, err
+		}
+		d.Events = append(d.Events, EventDraft{Type: EventAgentSpawned, Org: a.Org, Agent: a.ID, Body: AgentSpawned{a.DID, parent.ID, parent.DID, a.Spawn.Depth, a.Spawn.Max}})
+	case a.Spawn != Spawn{}:
+		d.Events = append(d.Events, EventDraft{Type: EventSpawnSet, Org: a.Org, Agent: a.ID, Body: SpawnSet{a.DID, a.Spawn.Depth, a.Spawn.Max}})
+	}
+	d.Sequenced = func(tx Tx, refs []EventRef) error {
+		key.AddedIndex = &refs[0].Index
+		return tx.UpdateAgentKey(key)
+	}
+	return a, d, nil
+}
+
+func keyTaken(err error) error {
+	if errors.Is(err, Conflict) {
+		return &Error{Kind: Conflict, Code: "key_taken", Field: "/jwk", Detail: "an agent has this key, or had it; no two agents share one", Err: err}
+	}
+	return err
+}
+
+// parseKey reads a public key. Private members are refused, and so is all that a
+// verifier would not accept: other curves, small-order and non-canonical points.
+func parseKey(field string, jwk json.RawMessage) (jose.PublicKey, error) {
+	key, err := jose.ParseJWK(jwk)
+	if err != nil {
+		return key, &Error{Kind: Malformed, Field: field, Detail: err.Error(), Err: err}
+	}
+	return key, nil
 }
 
 func (r *Registry) newAgent(in NewAgent, org Org, c Caller, key jose.PublicKey) (Agent, did.Entry, error) {
@@ -85,13 +166,18 @@ func (r *Registry) newAgent(in NewAgent, org Org, c Caller, key jose.PublicKey) 
 		ID: NewID(), Org: org.ID, Sponsor: in.Sponsor, Name: in.Name, Purpose: in.Purpose, Role: in.Role,
 		Domains: in.Domains, Workflows: in.Workflows, AuthorityLevel: in.AuthorityLevel, Composition: in.Composition,
 		Status: AgentRequested, JWK: key.JWK(), Thumbprint: key.Thumbprint(), Custodial: true, Created: r.now(), Updated: r.now(),
+		NextKeyHash: in.NextKeyHash, Spawn: in.Spawn,
 	}
-	if a.Sponsor == "" {
+	if a.Sponsor == "" && c.Agent == nil {
 		a.Sponsor = c.ID
+	}
+	next, err := r.successor(a.ID, 2)
+	if err != nil {
+		return a, did.Entry{}, err
 	}
 	gen, err := did.Genesis(did.GenesisParams{
 		Origin: r.Origin, Path: []string{"agents", a.ID}, Time: a.Created,
-		Signer: r.UpdateKey, NextKeys: []jose.PublicKey{r.NextKey}, Keys: []jose.PublicKey{key},
+		Signer: r.UpdateKey, NextKeys: []jose.PublicKey{next.Public()}, Keys: []jose.PublicKey{key},
 		Custodian: r.Origin,
 	})
 	if err != nil {
@@ -103,10 +189,10 @@ func (r *Registry) newAgent(in NewAgent, org Org, c Caller, key jose.PublicKey) 
 
 // checkPossession requires that the key signed this very registration: for this
 // registry, this org (by id or name) and this name.
-func (r *Registry) checkPossession(in NewAgent, org Org, key jose.PublicKey) error {
-	pop, err := capability.ParseRegistration(in.Possession)
+func (r *Registry) checkPossession(possession, name string, org Org, key jose.PublicKey) error {
+	pop, err := capability.ParseRegistration(possession)
 	if err == nil {
-		check := capability.RegistrationCheck{Key: key, Now: r.Now(), Origin: r.Origin, Org: org.ID, Name: in.Name}
+		check := capability.RegistrationCheck{Key: key, Now: r.Now(), Origin: r.Origin, Org: org.ID, Name: name}
 		if pop.Claims().Org == org.Name {
 			check.Org = org.Name
 		}
@@ -146,6 +232,9 @@ func (in NewAgent) check() error {
 	}
 	if in.Possession == "" {
 		return Invalid("/possession", "is required: an agent-pop+jwt by the agent's key")
+	}
+	if err := first(checkKeyHash("/next_key_hash", in.NextKeyHash), in.Spawn.check("/spawn")); err != nil {
+		return err
 	}
 	if len(in.Composition) > maxList {
 		return &Error{Kind: TooLarge, Field: "/composition", Detail: fmt.Sprintf("more than %d components", maxList)}
@@ -229,10 +318,45 @@ func (r *Registry) moveAgent(ctx context.Context, call Call, ref string, to Agen
 		if !slices.Contains(from, a.Status) {
 			return a, nil, Errorf(Conflict, "the agent is %s", a.Status)
 		}
+		if to == AgentActive && a.Status == AgentRequested {
+			if err := separate(tx, call.Caller, a); err != nil {
+				return a, nil, err
+			}
+		}
+		if to == AgentRevoked {
+			if err := tx.Tend(a.ID, r.now()); err != nil { // its DID follows; a stop does not wait for it
+				return a, nil, err
+			}
+		}
 		a.Status, a.Updated = to, r.now()
 		return a, &EventDraft{Type: event, Org: a.Org, Agent: a.ID, Body: AgentStatusChanged{a.DID, to, reason}},
 			errors.Join(tx.UpdateAgent(a), tx.BumpEpoch(Scope{ScopeAgent, a.ID}))
 	})
+}
+
+// separate keeps the approval of an agent apart from who wants it, where the org
+// asks for that.
+func separate(tx Tx, c Caller, a Agent) error {
+	org, err := tx.Org(a.Org)
+	if err != nil || !org.Policy.SeparateDuties {
+		return err
+	}
+	asked, err := tx.ListEvents(EventFilter{Org: a.Org, Agent: a.ID, Type: EventAgentRequested, Page: Page{Limit: 1}})
+	if err != nil {
+		return err
+	}
+	var artifact struct {
+		Actor Actor `json:"actor"`
+	}
+	for _, e := range asked {
+		if err := canon.UnmarshalOpen(e.Artifact, &artifact); err != nil {
+			return fmt.Errorf("read the agent's registration: %w", err)
+		}
+	}
+	if c.ID == a.Sponsor || c.Actor == artifact.Actor {
+		return &Error{Kind: Denied, Code: "separate_duties", Detail: "the org wants another human than the one who asked for the agent or answers for it"}
+	}
+	return nil
 }
 
 func checkReason(s string) error {

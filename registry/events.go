@@ -19,6 +19,12 @@ const (
 	EventAgentSuspended     = "agent.suspended"
 	EventAgentResumed       = "agent.resumed"
 	EventAgentRevoked       = "agent.revoked"
+	EventAgentSpawned       = "agent.spawned"
+	EventSpawnSet           = "agent.spawn_set"
+	EventKeyRotated         = "agent.key_rotated"
+	EventKeyEnded           = "agent.key_ended"
+	EventDIDDeactivated     = "agent.did_deactivated"
+	EventOrgPolicySet       = "org.policy_set"
 	EventGrantIssued        = "grant.issued"
 	EventGrantRevoked       = "grant.revoked"
 	EventKillSet            = "kill.set"
@@ -84,6 +90,67 @@ type AgentStatusChanged struct {
 	DID    string      `json:"did"`
 	Status AgentStatus `json:"status"`
 	Reason string      `json:"reason"` // machine name, "" for approval
+}
+
+// AgentSpawned follows the agent.requested of a child: its parent may have it. It
+// is active from here on, and stopped with any of its ancestors.
+type AgentSpawned struct {
+	DID        string `json:"did"`
+	Parent     string `json:"parent"` // agent id
+	ParentDID  string `json:"parent_did"`
+	SpawnDepth int    `json:"spawn_depth"`
+	SpawnMax   int    `json:"spawn_max"`
+}
+
+// SpawnSet: the agent may register children, this many at once and this many
+// generations deep.
+type SpawnSet struct {
+	DID        string `json:"did"`
+	SpawnDepth int    `json:"spawn_depth"`
+	SpawnMax   int    `json:"spawn_max"`
+}
+
+// KeyRotated: the agent has another key from here on.
+type KeyRotated struct {
+	DID            string         `json:"did"`
+	Thumbprint     string         `json:"thumbprint"`
+	KeyAlg         string         `json:"key_alg"`
+	PossessionHash string         `json:"possession_hash"` // of the agent-pop+jwt by the new key
+	Previous       string         `json:"previous"`        // thumbprint of the key before
+	PreviousUntil  string         `json:"previous_until"`  // when that ends; "" = here
+	By             string         `json:"by"`              // registrar | agent | recovery
+	NextKeyHash    string         `json:"next_key_hash"`   // commitment to the key after; "" = none
+	DIDEntryHash   string         `json:"did_entry_hash"`  // "" where the registry does not hold the update key
+	Renewed        []GrantRenewed `json:"renewed"`         // tokens for the new key
+}
+
+// GrantRenewed is a grant with a token for a new key.
+type GrantRenewed struct {
+	Grant     string `json:"grant"`
+	TokenHash string `json:"token_hash"`
+}
+
+// KeyEnd is the body of agent.key_ended: a key of the agent counts no more.
+type KeyEnd struct {
+	DID             string    `json:"did"`
+	Thumbprint      string    `json:"thumbprint"`
+	Status          KeyStatus `json:"status"`           // retired | compromised
+	CompromisedFrom string    `json:"compromised_from"` // place in the log, decimal; "" = here, or not compromised
+	DIDEntryHash    string    `json:"did_entry_hash"`   // "" where the registry does not hold the update key
+	Reason          string    `json:"reason"`
+}
+
+// DIDDeactivated: the DID of a revoked agent resolves to no key any more.
+type DIDDeactivated struct {
+	DID          string `json:"did"`
+	DIDEntryHash string `json:"did_entry_hash"`
+}
+
+// OrgPolicySet: what the org demands of its agents and people from here on.
+type OrgPolicySet struct {
+	MaxKeyAge      int64 `json:"max_key_age"`  // seconds; 0 = no limit
+	WarnKeyAge     int64 `json:"warn_key_age"` // seconds; 0 = never
+	SeparateDuties bool  `json:"separate_duties"`
 }
 
 // GrantIssued: the agent holds a grant.

@@ -51,6 +51,9 @@ func (r *Registry) IssueGrant(ctx context.Context, call Call, in NewGrant) (Outc
 		if err := call.Caller.may(a.Org, RoleRegistrar); err != nil {
 			return g, nil, hide(err, "agent")
 		}
+		if err := r.stands(tx, a); err != nil {
+			return g, nil, err
+		}
 		if err := g.fit(a, in.AuthorityLevel); err != nil {
 			return g, nil, err
 		}
@@ -115,10 +118,6 @@ func (g *Grant) fit(a Agent, level *int) error {
 		g.AuthorityLevel = *level
 	}
 	switch {
-	case a.Status == AgentRevoked:
-		return Errorf(Revoked, "the agent is revoked, for good")
-	case a.Status != AgentActive:
-		return Errorf(Conflict, "the agent is %s; only an active agent gets grants", a.Status)
 	case g.AuthorityLevel > a.AuthorityLevel:
 		return Invalid("/authority_level", "is above the agent's, which is %d", a.AuthorityLevel)
 	case g.Domain != "" && len(a.Domains) > 0 && !slices.Contains(a.Domains, g.Domain):

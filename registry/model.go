@@ -15,7 +15,21 @@ type Org struct {
 	ID          string    `json:"id"`   // UUIDv7
 	Name        string    `json:"name"` // unique, [a-z0-9-]
 	DisplayName string    `json:"display_name,omitempty"`
+	Policy      OrgPolicy `json:"policy,omitzero"`
 	Created     time.Time `json:"created"`
+}
+
+// OrgPolicy is what an org demands of its agents and people. The zero value
+// demands nothing beyond the registry's own rules.
+type OrgPolicy struct {
+	// MaxKeyAge is how old an agent's key may be, in seconds; an older one proves
+	// nothing any more. 0 = no limit.
+	MaxKeyAge int64 `json:"max_key_age,omitempty"`
+	// WarnKeyAge is the age at which a key is listed as due, in seconds; 0 = never.
+	WarnKeyAge int64 `json:"warn_key_age,omitempty"`
+	// SeparateDuties: who asked for an agent does not approve it, and nobody
+	// approves an agent they sponsor.
+	SeparateDuties bool `json:"separate_duties,omitempty"`
 }
 
 // Role is what a principal may do in its org (an operator: in every org).
@@ -36,12 +50,24 @@ var Roles = []Role{RoleOwner, RoleRegistrar, RolePolicyAuthor, RoleApprover, Rol
 // Principal is an accountable human. Events name it by ID only; what a person
 // may ask to erase (the display name) stays out of them.
 type Principal struct {
-	ID          string    `json:"id"`
-	Org         string    `json:"org"`
-	DisplayName string    `json:"display_name,omitempty"`
-	Roles       []Role    `json:"roles"`
-	Created     time.Time `json:"created"`
+	ID          string `json:"id"`
+	Org         string `json:"org"`
+	DisplayName string `json:"display_name,omitempty"`
+	Roles       []Role `json:"roles"`
+	// Status says whether the human may act and answer for agents: where it is not
+	// active, neither may the agents that the human sponsors.
+	Status  PrincipalStatus `json:"status,omitempty"`
+	Created time.Time       `json:"created"`
 }
+
+// PrincipalStatus is where a human is in the org. "" is active.
+type PrincipalStatus string
+
+const (
+	PrincipalActive    PrincipalStatus = ""
+	PrincipalSuspended PrincipalStatus = "suspended"
+	PrincipalLeft      PrincipalStatus = "left" // for good
+)
 
 // PEP is a registered policy enforcement point: it guards resource servers and
 // asks for decisions on the acts that reach them.
@@ -93,11 +119,93 @@ type Agent struct {
 	Custodial      bool        `json:"custodial"`  // the registry holds the DID's update key
 	Created        time.Time   `json:"created"`
 	Updated        time.Time   `json:"updated"`
+
+	KeySince    time.Time     `json:"key_since,omitzero"`      // when JWK became its key; zero: at Created
+	KeyEnded    bool          `json:"key_ended,omitempty"`     // JWK is compromised: it counts no more, and the agent needs another
+	Retiring    []RetiringKey `json:"retiring,omitempty"`      // keys before JWK that still count, at most MaxRetiring
+	NextKeyHash string        `json:"next_key_hash,omitempty"` // commitment to the key after JWK (did.NextKeyHash); "" = none
+
+	Parent    string   `json:"parent,omitempty"`    // the agent that registered it
+	Ancestors []string `json:"ancestors,omitempty"` // parent, its parent, ..., at most MaxSpawnDepth
+	Spawn     Spawn    `json:"spawn,omitzero"`      // its right to register children
 }
+
+// RetiringKey is an earlier key of an agent that counts until a time.
+type RetiringKey struct {
+	Thumbprint string    `json:"thumbprint"`
+	JWK        jose.JWK  `json:"jwk"`
+	NotAfter   time.Time `json:"not_after"`
+}
+
+// Spawn is an agent's right to register children of its own, which may have
+// children while Depth lasts. Stopping an agent stops its descendants.
+type Spawn struct {
+	Depth int `json:"depth,omitempty"` // generations below, 0 to MaxSpawnDepth; 0 = no children
+	Max   int `json:"max,omitempty"`   // children at once that are not revoked, 0 to MaxChildren
+}
+
+// Limits of an agent's keys and family.
+const (
+	MaxRetiring   = 4
+	MaxSpawnDepth = 8
+	MaxChildren   = 1000
+)
 
 // Key is the agent's public key.
 func (a Agent) Key() (jose.PublicKey, error) {
 	return a.JWK.PublicKey()
+}
+
+// Holds reports whether a key, by its thumbprint, counts as the agent's at a time.
+func (a Agent) Holds(thumbprint string, now time.Time) bool {
+	if thumbprint == a.Thumbprint {
+		return !a.KeyEnded
+	}
+	for _, k := range a.Retiring {
+		if k.Thumbprint == thumbprint {
+			return now.Before(k.NotAfter)
+		}
+	}
+	return false
+}
+
+// KeyAge is how long the agent has had its key.
+func (a Agent) KeyAge(now time.Time) time.Duration {
+	if a.KeySince.IsZero() {
+		return now.Sub(a.Created)
+	}
+	return now.Sub(a.KeySince)
+}
+
+// KeyStatus is where a key is in its life.
+type KeyStatus string
+
+const (
+	KeyActive      KeyStatus = "active"
+	KeyRetiring    KeyStatus = "retiring"    // counts until NotAfter
+	KeyRetired     KeyStatus = "retired"     // ended by rotation
+	KeyCompromised KeyStatus = "compromised" // from CompromisedFrom on, whatever it signed is suspect
+)
+
+// AgentKey is one key that an agent has or had. The history of an agent's keys
+// is never shortened: which key counted when something was decided follows from
+// the places in the log.
+type AgentKey struct {
+	Thumbprint string    `json:"thumbprint"` // RFC 7638, base64url SHA-256; no two agents ever share one
+	Agent      string    `json:"agent"`
+	N          int       `json:"n"` // from 1, in the agent's own order
+	KeyID      string    `json:"key_id"`
+	JWK        jose.JWK  `json:"jwk"`
+	Status     KeyStatus `json:"status"`
+	Added      time.Time `json:"added"`
+	NotAfter   time.Time `json:"not_after,omitzero"` // of a retiring or retired key
+	Version    string    `json:"version"`            // versionId of the DID log entry that added it
+
+	// Places in the log: of the event that added the key, and of the one that ended
+	// it. What lies between them was decided while the key counted.
+	AddedIndex      *uint64 `json:"added_index,omitempty"`
+	EndedIndex      *uint64 `json:"ended_index,omitempty"`
+	CompromisedFrom *uint64 `json:"compromised_from,omitempty"`
 }
 
 // GrantStatus is whether a grant still stands (its dates are looked at apart).
@@ -124,8 +232,15 @@ type Grant struct {
 	Status         GrantStatus `json:"status"`
 	StatusIndex    int64       `json:"status_index"` // place in the status list
 	Token          string      `json:"token"`
-	TokenHash      string      `json:"token_hash"` // base64url SHA-256 of Token
+	TokenHash      string      `json:"token_hash"`        // base64url SHA-256 of Token
+	Earlier        []string    `json:"earlier,omitempty"` // hashes of its tokens for keys before, newest first
 	Created        time.Time   `json:"created"`
+}
+
+// Issued reports whether a token, by its hash, is one of the grant's. Whether the
+// key it is bound to still counts is another question (Agent.Holds).
+func (g Grant) Issued(tokenHash string) bool {
+	return tokenHash == g.TokenHash || slices.Contains(g.Earlier, tokenHash)
 }
 
 // Reversibility says whether an act can be undone.

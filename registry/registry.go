@@ -28,9 +28,10 @@ type Config struct {
 	Origin    string // public origin, part of every identifier; no trailing slash
 	DID       string // the registry's own did:web, issuer of tokens
 	TokenKey  jose.Signer
-	UpdateKey jose.Signer      // signs DID logs it holds in custody
-	NextKey   jose.PublicKey   // the pre-rotated successor of UpdateKey
-	Now       func() time.Time // nil = time.Now
+	UpdateKey jose.Signer                                    // signs the first entry of the DID logs it holds in custody
+	NextKey   jose.Signer                                    // signs the second of those that were made before Successor
+	Successor func(agent string, n int) (jose.Signer, error) // signs the n-th entry of an agent's DID log, from 2
+	Now       func() time.Time                               // nil = time.Now
 }
 
 // Registry offers the use cases. It is safe for concurrent use.
@@ -53,12 +54,18 @@ func (r *Registry) TokenKeyID() string { return r.DID + "#" + r.TokenKey.Public(
 
 func (r *Registry) now() time.Time { return r.Now().UTC().Truncate(time.Millisecond) }
 
-// Caller is an authenticated principal or enforcement point.
+// Caller is an authenticated principal, enforcement point or agent.
 type Caller struct {
 	Actor
 	Org   string
 	Roles []Role
-	PEP   *PEP // set for enforcement points
+	PEP   *PEP   // set for enforcement points
+	Agent *Agent // set for agents that signed the request, as they were then
+}
+
+// is reports whether the caller is the agent itself, by its own signature.
+func (c Caller) is(agent string) bool {
+	return c.Kind == ActorAgent && c.Agent != nil && c.Agent.ID == agent
 }
 
 // Operator reports whether the caller runs the registry.
@@ -97,24 +104,39 @@ type Call struct {
 // Outcome is the answer of a writing use case.
 type Outcome[T any] struct {
 	Value    T
-	Event    EventRef // zero where nothing changed
-	Secret   string   // a new credential: shown once, never stored, empty in a replay
-	Replayed bool     // the Idempotency-Key was seen before; Value is the first answer
+	Event    EventRef   // of the first event; zero where nothing changed
+	Events   []EventRef // all of them, in order
+	Secret   string     // a new credential: shown once, never stored, empty in a replay
+	Replayed bool       // the Idempotency-Key was seen before; Value is the first answer
 }
 
-// commit runs one use case as a Command. A nil draft records nothing.
+// commit runs one use case of at most one event as a Command. A nil draft records
+// nothing.
 func commit[T any](ctx context.Context, r *Registry, call Call, urgent bool, run func(Tx) (T, *EventDraft, error)) (Outcome[T], error) {
+	return commitDraft(ctx, r, call, urgent, func(tx Tx) (T, Draft, error) {
+		v, ev, err := run(tx)
+		if ev == nil {
+			return v, Draft{}, err
+		}
+		return v, Draft{Events: []EventDraft{*ev}}, err
+	})
+}
+
+// commitDraft runs one use case as a Command. The events that it drafts are the
+// caller's, unless they name another actor; what it returns is the result.
+func commitDraft[T any](ctx context.Context, r *Registry, call Call, urgent bool, run func(Tx) (T, Draft, error)) (Outcome[T], error) {
 	var out Outcome[T]
 	done, err := r.Store.Commit(ctx, Command{Urgent: urgent, Idem: call.Idem, Run: func(tx Tx) (Draft, error) {
-		v, ev, err := run(tx)
+		v, d, err := run(tx)
 		if err != nil {
 			return Draft{}, err
 		}
-		out.Value = v
-		d := Draft{Result: v}
-		if ev != nil {
-			ev.Actor, ev.Trace = call.Caller.Actor, call.Trace
-			d.Events = []EventDraft{*ev}
+		out.Value, d.Result = v, v
+		for i := range d.Events {
+			if d.Events[i].Actor.Kind == "" {
+				d.Events[i].Actor = call.Caller.Actor
+			}
+			d.Events[i].Trace = call.Trace
 		}
 		return d, nil
 	}})
@@ -128,7 +150,7 @@ func commit[T any](ctx context.Context, r *Registry, call Call, urgent bool, run
 		}
 	}
 	if len(done.Events) > 0 {
-		out.Event = done.Events[0]
+		out.Event, out.Events = done.Events[0], done.Events
 	}
 	return out, nil
 }

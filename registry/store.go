@@ -100,6 +100,7 @@ type OrgTx interface {
 	OrgByName(name string) (Org, error)
 	ListOrgs(Page) ([]Org, error)
 	InsertOrg(Org) error
+	UpdateOrg(Org) error // with BumpEpoch of the org
 
 	PEP(id string) (PEP, error)
 	ListPEPs(org string, p Page) ([]PEP, error)
@@ -114,6 +115,7 @@ type PrincipalTx interface {
 	Principal(id string) (Principal, error)
 	ListPrincipals(org string, p Page) ([]Principal, error)
 	InsertPrincipal(Principal) error
+	UpdatePrincipal(Principal) error // with BumpEpoch of its org: its agents stand or fall with it
 
 	Credential(hash [32]byte) (Actor, error)
 	InsertCredential(hash [32]byte, owner Actor) error
@@ -133,7 +135,19 @@ type AgentTx interface {
 	ListAgents(AgentFilter) ([]Agent, error)
 	InsertAgent(a Agent, dids []string, entry string) error // Conflict: the key or a DID is taken
 	UpdateAgent(Agent) error                                // with BumpEpoch of the agent
-	DIDLog(agent string) ([]string, error)                  // JSON Lines entries, oldest first
+	CountChildren(parent string) (int, error)               // that are not revoked
+
+	DIDLog(agent string) ([]string, error) // JSON Lines entries, oldest first
+	// AppendDIDEntry adds the n-th entry of a DID log. Conflict: there is one.
+	AppendDIDEntry(agent string, n int, entry string) error
+
+	AgentKeys(agent string) ([]AgentKey, error) // in order of N
+	InsertAgentKey(AgentKey) error              // Conflict: the key is an agent's, or was
+	UpdateAgentKey(AgentKey) error
+
+	// Tend has the agent's DID log looked at from due on; the zero time: no more.
+	Tend(agent string, due time.Time) error
+	DueAgents(now time.Time, limit int) ([]string, error)
 }
 
 // GrantFilter narrows a list of grants; empty fields match all.

@@ -22,6 +22,7 @@ import (
 	"github.com/writ-registry/writ/anchor"
 	"github.com/writ-registry/writ/api"
 	"github.com/writ-registry/writ/internal/hotstate"
+	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/internal/sqlstore"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/did"
@@ -304,7 +305,10 @@ func (s *server) openRegistry(ctx context.Context) error {
 		return err
 	}
 	s.registry = registry.New(registry.Config{
-		Store: s.journal, Origin: s.Origin, DID: web.String(), TokenKey: token, UpdateKey: update, NextKey: next.Public(),
+		Store: s.journal, Origin: s.Origin, DID: web.String(), TokenKey: token, UpdateKey: update, NextKey: next,
+		Successor: func(agent string, n int) (jose.Signer, error) {
+			return next.Derive(fmt.Sprintf("writ did-update %s %d", agent, n))
+		},
 	})
 	s.pdp = policy.New(s.journal, s.Origin, token.Public(), nil)
 	s.pdp.Ready = s.writable

@@ -53,6 +53,9 @@ var events = []struct {
 	{registry.EventAgentSuspended, anAgent, registry.AgentStatusChanged{}, "The agent is stopped until it is resumed."},
 	{registry.EventAgentResumed, anAgent, registry.AgentStatusChanged{}, "The agent may act again."},
 	{registry.EventAgentRevoked, anAgent, registry.AgentStatusChanged{}, "The agent has ended for good."},
+	{registry.EventAgentSpawned, anAgent, registry.AgentSpawned{}, "The agent is the child of another and active; it stops with any of its ancestors."},
+	{registry.EventSpawnSet, anAgent, registry.SpawnSet{}, "The agent may register so many children at once, so many generations deep."},
+	{registry.EventOrgPolicySet, noAgent, registry.OrgPolicySet{}, "What the org demands of its agents and people from here on."},
 	{registry.EventGrantIssued, anAgent, registry.GrantIssued{}, "The agent holds a grant."},
 	{registry.EventGrantRevoked, anAgent, registry.GrantEnded{}, "The grant has ended for good."},
 	{registry.EventKillSet, maybe, registry.KillChanged{}, "The scope is stopped."},
@@ -94,6 +97,10 @@ var members = map[string]schema{
 	"DecisionMade.token_hash": maybeEmpty(digest), "DecisionMade.proof_hash": maybeEmpty(digest), "DecisionMade.catalogue_digest": maybeEmpty(digest),
 	"name": pattern(word), "reason": maybeEmpty(word), "role": maybeEmpty(word), "domain": maybeEmpty(word), "workflow": maybeEmpty(word),
 	"domains[]": pattern(word), "workflows[]": pattern(word), "context_keys[]": pattern(word),
+	"parent": pattern(uuid), "parent_did": pattern(didRE), "previous": pattern(digest), "previous_until": maybeEmpty(moment), "by": enum("registrar", "agent", "recovery"),
+	"next_key_hash": maybeEmpty(`Qm[1-9A-HJ-NP-Za-km-z]{44}`), "KeyRotated.did_entry_hash": maybeEmpty(`Qm[1-9A-HJ-NP-Za-km-z]{44}`), "KeyEnd.did_entry_hash": maybeEmpty(`Qm[1-9A-HJ-NP-Za-km-z]{44}`),
+	"KeyEnd.status": enum("retired", "compromised"), "compromised_from": maybeEmpty("(0|[1-9][0-9]{0,15})"),
+	"spawn_depth": {"type": "integer", "minimum": 0, "maximum": 8}, "spawn_max": {"type": "integer", "minimum": 0, "maximum": 1000},
 	"authority_level": {"type": "integer", "minimum": 0, "maximum": 4},
 	"scope":           pattern("(global|(org|agent|grant):" + uuid + ")"),
 	"status":          enum("requested", "active", "suspended", "revoked"), "roles[]": enum("owner", "registrar", "policy_author", "approver", "auditor", "operator"),
@@ -382,6 +389,11 @@ func TestRecordedEventsFit(t *testing.T) {
 	}
 	_, err = h.RevokeGrant(ctx, call, g.ID, "over")
 	must(err)
+	_, err = h.SetOrgPolicy(ctx, call, registry.HouseOrg, registry.OrgPolicy{WarnKeyAge: 3600})
+	must(err)
+	_, err = h.SetSpawn(ctx, call, a.ID, registry.Spawn{Depth: 1, Max: 2})
+	must(err)
+	a.Child(t, "child")
 	_, err = h.SuspendAgent(ctx, call, a.ID, "drill")
 	must(err)
 	_, err = h.ResumeAgent(ctx, call, a.ID, "")

@@ -141,6 +141,9 @@ func bodies(commitments map[string]string) []struct {
 		{registry.EventKillReleased, house, "", operator, registry.KillChanged{Scope: "global", Epoch: 2}},
 		{registry.EventGrantRevoked, acme, agent, owner, registry.GrantEnded{Grant: grant, DID: did, Reason: "over"}},
 		status(registry.EventAgentRevoked, registry.AgentRevoked, "key-compromise"),
+		{registry.EventOrgPolicySet, acme, "", owner, registry.OrgPolicySet{MaxKeyAge: 7776000, WarnKeyAge: 5184000, SeparateDuties: true}},
+		{registry.EventSpawnSet, acme, agent, owner, registry.SpawnSet{DID: did, SpawnDepth: 1, SpawnMax: 5}},
+		{registry.EventAgentSpawned, acme, id(13), registry.Actor{Kind: registry.ActorAgent, ID: agent}, registry.AgentSpawned{DID: did + "d", Parent: agent, ParentDID: did}},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -51,6 +52,21 @@ func GenerateP256() (*PrivateKey, error) {
 		return nil, err
 	}
 	return newPrivate(key)
+}
+
+// Derive returns an Ed25519 key that follows from k, an Ed25519 key, and info
+// (HKDF-SHA256, RFC 5869, over the seed). Who knows a derived key learns nothing
+// of k or of others derived from it. Errors: *Error where k is of another kind.
+func (k *PrivateKey) Derive(info string) (*PrivateKey, error) {
+	key, ok := k.key.(ed25519.PrivateKey)
+	if !ok {
+		return nil, fail(CodeKey, "only an Ed25519 key derives others")
+	}
+	seed, err := hkdf.Key(sha256.New, key.Seed(), nil, info, ed25519.SeedSize)
+	if err != nil {
+		return nil, fail(CodeKey, err.Error())
+	}
+	return NewEd25519FromSeed([ed25519.SeedSize]byte(seed)), nil
 }
 
 // newPrivate wraps a standard-library key and derives its public half.

@@ -34,6 +34,10 @@ func (t tx) InsertOrg(o registry.Org) error {
 	return t.exec("org", `INSERT INTO orgs (id, name, doc) VALUES (?, ?, ?)`, o.ID, o.Name, encode(o))
 }
 
+func (t tx) UpdateOrg(o registry.Org) error {
+	return t.exec("org", `UPDATE orgs SET doc = ? WHERE id = ?`, encode(o), o.ID)
+}
+
 func (t tx) PEP(id string) (registry.PEP, error) {
 	return doc[registry.PEP](t.conn, "enforcement point", `SELECT doc FROM peps WHERE id = ?`, id)
 }
@@ -70,6 +74,10 @@ func (t tx) InsertPrincipal(p registry.Principal) error {
 	return t.exec("principal", `INSERT INTO principals (id, org, doc) VALUES (?, ?, ?)`, p.ID, p.Org, encode(p))
 }
 
+func (t tx) UpdatePrincipal(p registry.Principal) error {
+	return t.exec("principal", `UPDATE principals SET doc = ? WHERE id = ?`, encode(p), p.ID)
+}
+
 func (t tx) Credential(hash [32]byte) (a registry.Actor, err error) {
 	err = t.row("credential", []any{&a.Kind, &a.ID}, `SELECT kind, owner FROM credentials WHERE hash = ?`, hash[:])
 	return a, err
@@ -93,8 +101,8 @@ func (t tx) ListAgents(f registry.AgentFilter) ([]registry.Agent, error) {
 }
 
 func (t tx) InsertAgent(a registry.Agent, dids []string, entry string) error {
-	if err := t.exec("agent", `INSERT INTO agents (id, org, name, status, thumbprint, doc) VALUES (?, ?, ?, ?, ?, ?)`,
-		a.ID, a.Org, a.Name, a.Status, a.Thumbprint, encode(a)); err != nil {
+	if err := t.exec("agent", `INSERT INTO agents (id, org, name, status, thumbprint, parent, doc) VALUES (?, ?, ?, ?, ?, nullif(?, ''), ?)`,
+		a.ID, a.Org, a.Name, a.Status, a.Thumbprint, a.Parent, encode(a)); err != nil {
 		return err
 	}
 	for _, did := range dids {
@@ -106,7 +114,42 @@ func (t tx) InsertAgent(a registry.Agent, dids []string, entry string) error {
 }
 
 func (t tx) UpdateAgent(a registry.Agent) error {
-	return t.exec("agent", `UPDATE agents SET status = ?, doc = ? WHERE id = ?`, a.Status, encode(a), a.ID)
+	return t.exec("agent", `UPDATE agents SET status = ?, thumbprint = ?, doc = ? WHERE id = ?`, a.Status, a.Thumbprint, encode(a), a.ID)
+}
+
+func (t tx) CountChildren(parent string) (n int, err error) {
+	err = t.row("agent", []any{&n}, `SELECT count(*) FROM agents WHERE parent = ? AND status <> 'revoked'`, parent)
+	return n, err
+}
+
+func (t tx) AppendDIDEntry(agent string, n int, entry string) error {
+	return t.exec("DID log entry", `INSERT INTO did_entries (agent, n, entry) VALUES (?, ?, ?)`, agent, n, entry)
+}
+
+func (t tx) AgentKeys(agent string) ([]registry.AgentKey, error) {
+	return docs[registry.AgentKey](t.conn, "key", `SELECT doc FROM agent_keys WHERE agent = ? ORDER BY n`, agent)
+}
+
+func (t tx) InsertAgentKey(k registry.AgentKey) error {
+	return t.exec("key", `INSERT INTO agent_keys (thumbprint, agent, n, doc) VALUES (?, ?, ?, ?)`, k.Thumbprint, k.Agent, k.N, encode(k))
+}
+
+func (t tx) UpdateAgentKey(k registry.AgentKey) error {
+	return t.exec("key", `UPDATE agent_keys SET doc = ? WHERE thumbprint = ?`, encode(k), k.Thumbprint)
+}
+
+func (t tx) Tend(agent string, due time.Time) error {
+	if due.IsZero() {
+		return t.exec("agent", `DELETE FROM tending WHERE agent = ?`, agent)
+	}
+	return t.exec("agent", `INSERT INTO tending (agent, due_ms) VALUES (?, ?) ON CONFLICT (agent) DO UPDATE SET due_ms = excluded.due_ms`, agent, due.UnixMilli())
+}
+
+func (t tx) DueAgents(now time.Time, limit int) ([]string, error) {
+	return list(t.conn, "agent", func(scan func(...any) error) (agent string, err error) {
+		err = scan(&agent)
+		return agent, err
+	}, `SELECT agent FROM tending WHERE due_ms <= ? ORDER BY due_ms LIMIT ?`, now.UnixMilli(), limit)
 }
 
 func (t tx) DIDLog(agent string) ([]string, error) {
@@ -161,9 +204,17 @@ func (t tx) Epoch(s registry.Scope) (n uint64, err error) {
 
 func (t tx) Authority(scopes []registry.Scope) ([]registry.Epoch, []registry.Kill, error) {
 	epochs := make([]registry.Epoch, len(scopes))
-	args := []any{"", "", "", "", ""} // as many as a decision has today: one statement, prepared once
+	// Two statements, prepared once each: a decision has five scopes at most, and
+	// one more for each ancestor of its agent.
+	args, query := make([]any, 5), authorityOfFive
+	if len(scopes) > len(args) {
+		args, query = make([]any, 5+registry.MaxSpawnDepth), authorityOfAll
+	}
 	if len(scopes) > len(args) {
 		return nil, nil, registry.Errorf(registry.Malformed, "more than %d scopes", len(args))
+	}
+	for i := range args {
+		args[i] = ""
 	}
 	for i, s := range scopes {
 		epochs[i].Scope, args[i] = s, s.Key()
@@ -187,9 +238,14 @@ func (t tx) Authority(scopes []registry.Scope) ([]registry.Epoch, []registry.Kil
 			}
 		}
 		return struct{}{}, nil
-	}, `SELECT scope, epoch, '' FROM epochs WHERE scope IN (?1, ?2, ?3, ?4, ?5) UNION ALL SELECT scope, 0, doc FROM kills WHERE scope IN (?1, ?2, ?3, ?4, ?5)`, args...)
+	}, query, args...)
 	return epochs, kills, err
 }
+
+const (
+	authorityOfFive = `SELECT scope, epoch, '' FROM epochs WHERE scope IN (?1, ?2, ?3, ?4, ?5) UNION ALL SELECT scope, 0, doc FROM kills WHERE scope IN (?1, ?2, ?3, ?4, ?5)`
+	authorityOfAll  = `SELECT scope, epoch, '' FROM epochs WHERE scope IN (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) UNION ALL SELECT scope, 0, doc FROM kills WHERE scope IN (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`
+)
 
 func (t tx) BumpEpoch(s registry.Scope) error {
 	if err := t.exec("epoch", `INSERT INTO epochs (scope, epoch) VALUES (?, 1) ON CONFLICT (scope) DO UPDATE SET epoch = epoch + 1`, s.Key()); err != nil {

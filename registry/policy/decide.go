@@ -224,7 +224,7 @@ func (p *PDP) prove(f *facts, req Request, act string, tokenErr error) {
 		return
 	}
 	key := f.token.Key() // parsed with the token; checkGrant refuses one that is not the agent's
-	if key.Thumbprint() != f.agent.Thumbprint {
+	if !f.agent.Holds(key.Thumbprint(), f.now) {
 		if key, err = f.agent.Key(); err != nil {
 			fail("key", "the agent has no usable key")
 			return

@@ -82,7 +82,7 @@ func checkStatus(f *facts) (out []Reason) {
 	}
 	for _, kind := range []registry.ScopeKind{registry.ScopeGlobal, registry.ScopeOrg, registry.ScopeAgent, registry.ScopeGrant} {
 		for _, k := range f.kills {
-			if k.Scope.Kind == kind {
+			if k.Scope.Kind == kind && !f.ofAncestor(k) {
 				out = append(out, Reason{codes[kind], k.Reason})
 			}
 		}
@@ -97,7 +97,30 @@ func checkStatus(f *facts) (out []Reason) {
 	case f.agent.Status != registry.AgentActive:
 		out = append(out, Reason{Code: AgentRevoked})
 	}
+	if f.agent != nil {
+		out = append(out, checkFamily(f)...)
+	}
 	return out
+}
+
+// checkFamily: an agent stands on its ancestors and on its sponsor.
+func checkFamily(f *facts) (out []Reason) {
+	for _, a := range f.ancestors {
+		switch {
+		case slices.ContainsFunc(f.kills, func(k registry.Kill) bool { return k.Scope == registry.Scope{Kind: registry.ScopeAgent, ID: a.ID} }):
+			out = append(out, Reason{AncestorStopped, a.ID + " is stopped by the kill switch"})
+		case a.Status != registry.AgentActive:
+			out = append(out, Reason{AncestorStopped, a.ID + " is " + string(a.Status)})
+		}
+	}
+	if f.sponsor != registry.PrincipalActive {
+		out = append(out, Reason{Code: SponsorGone})
+	}
+	return out
+}
+
+func (f *facts) ofAncestor(k registry.Kill) bool {
+	return k.Scope.Kind == registry.ScopeAgent && slices.ContainsFunc(f.ancestors, func(a ancestor) bool { return a.ID == k.Scope.ID })
 }
 
 func checkPossession(f *facts) []Reason {
@@ -108,11 +131,17 @@ func checkPossession(f *facts) []Reason {
 }
 
 func checkGrant(f *facts) (out []Reason) {
-	if f.grant == nil || f.token == nil || f.grant.TokenHash != f.token.Hash() {
+	if f.grant == nil || f.token == nil || !f.grant.Issued(f.token.Hash()) {
 		return []Reason{{Code: GrantUnknown}}
 	}
-	if f.agent == nil || f.grant.Agent != f.agent.ID || f.token.Key().Thumbprint() != f.agent.Thumbprint {
+	if f.agent == nil || f.grant.Agent != f.agent.ID {
 		return []Reason{{Code: GrantForeign}}
+	}
+	if !f.agent.Holds(f.token.Key().Thumbprint(), f.now) {
+		out = append(out, Reason{Code: KeyEnded})
+	}
+	if limit := f.org.Policy.MaxKeyAge; limit > 0 && f.agent.KeyAge(f.now) > time.Duration(limit)*time.Second {
+		out = append(out, Reason{KeyExpired, fmt.Sprintf("the org allows %d seconds", limit)})
 	}
 	if f.grant.Status != registry.GrantActive {
 		out = append(out, Reason{Code: GrantRevoked})

@@ -35,9 +35,13 @@ const (
 	AgentNotApproved   Code = "agent_not_approved"
 	AgentSuspended     Code = "agent_suspended"
 	AgentRevoked       Code = "agent_revoked"
+	AncestorStopped    Code = "ancestor_stopped"
+	SponsorGone        Code = "sponsor_gone"
 	PossessionFailed   Code = "possession_failed"
 	GrantUnknown       Code = "grant_unknown"
 	GrantForeign       Code = "grant_foreign"
+	KeyEnded           Code = "key_ended"
+	KeyExpired         Code = "key_expired"
 	GrantRevoked       Code = "grant_revoked"
 	GrantNotYetValid   Code = "grant_not_yet_valid"
 	GrantExpired       Code = "grant_expired"
@@ -63,9 +67,13 @@ var Meanings = map[Code]string{
 	AgentNotApproved:   "a registrar has not approved the agent yet",
 	AgentSuspended:     "the agent is suspended",
 	AgentRevoked:       "the agent is revoked, for good",
+	AncestorStopped:    "an agent that this one descends from is stopped, suspended or revoked",
+	SponsorGone:        "the human who answers for the agent is suspended or has left",
 	PossessionFailed:   "the act was not proven to be the agent's own: its signature over this very act is missing, wrong, stale or used before",
 	GrantUnknown:       "the grant token was not issued by this registry",
 	GrantForeign:       "the grant belongs to another agent or another key",
+	KeyEnded:           "the grant token is bound to an earlier key of the agent, which does not count any more",
+	KeyExpired:         "the agent's key is older than its organization allows",
 	GrantRevoked:       "the grant is revoked",
 	GrantNotYetValid:   "the grant is not valid yet",
 	GrantExpired:       "the grant has expired",
@@ -128,7 +136,7 @@ var PolicyDigest = func() string {
 	for i, c := range checks {
 		names[i] = c.name
 	}
-	form, err := canon.Marshal(map[string]any{"checks": names, "version": 1})
+	form, err := canon.Marshal(map[string]any{"checks": names, "version": 2})
 	if err != nil {
 		panic(err) // constant input
 	}

@@ -210,12 +210,21 @@ func (p *PDP) draft(call registry.Call, req Request, f *facts, d Decision) (regi
 	}
 	if f.grant != nil {
 		body.Grant, body.TokenHash = f.grant.ID, f.grant.TokenHash
+		if f.token != nil && f.grant.Issued(f.token.Hash()) {
+			body.TokenHash = f.token.Hash() // it may be one for an earlier key
+		}
 	}
 	for _, r := range d.Reasons {
 		body.Reasons = append(body.Reasons, string(r.Code))
 	}
+	ancestors := 0
 	for _, e := range f.epochs {
-		body.Epochs[string(e.Scope.Kind)] = int64(e.Value)
+		name := string(e.Scope.Kind)
+		if e.Scope.Kind == registry.ScopeAgent && e.Scope.ID != f.agent.ID {
+			ancestors++
+			name = "ancestor_" + strconv.Itoa(ancestors)
+		}
+		body.Epochs[name] = int64(e.Value)
 	}
 	for _, h := range hidden {
 		dis, commitment, err := canon.Commit(h.name, h.value)

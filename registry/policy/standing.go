@@ -17,10 +17,18 @@ type standing struct {
 	authority uint64          // registry.Moment's: while it stands, so does all of this
 	agent     *registry.Agent // nil: unknown
 	grant     *registry.Grant // nil: unknown
+	ancestors []ancestor      // of the agent, nearest first
+	sponsor   registry.PrincipalStatus
+	org       registry.Org // the agent's
 	catalogue registry.Catalogue
-	kills     []registry.Kill // those that cover the agent, its org, its grant or everything
+	kills     []registry.Kill // those that cover the agent, its ancestors, its org, its grant or everything
 	epochs    []registry.Epoch
 	fence     uint64 // the epoch of spentScope
+}
+
+type ancestor struct {
+	ID     string
+	Status registry.AgentStatus
 }
 
 // standings remembers them. Nothing in it is believed longer than the moment it
@@ -29,26 +37,28 @@ type standing struct {
 // is seen at once, one of another within maxFactAge. What is recorded is checked
 // against the count once more, with the log's head locked.
 type standings struct {
-	byGrant    *otter.Cache[standingKey, *standing]
-	catalogues *otter.Cache[string, *catalogue]
+	byGrant *otter.Cache[standingKey, *standing]
+	tenants *otter.Cache[string, *tenant]
 }
 
 type standingKey struct{ did, grant string }
 
-type catalogue struct {
+// tenant is what an org's agents share; the catalogue may be large.
+type tenant struct {
 	authority uint64
-	registry.Catalogue
+	org       registry.Org
+	catalogue registry.Catalogue
 }
 
 const (
-	maxStandings  = 8192 // at some 3 KiB each
-	maxCatalogues = 256
+	maxStandings = 8192 // at some 3 KiB each
+	maxTenants   = 256
 )
 
 func newStandings() standings {
 	return standings{
 		otter.Must(&otter.Options[standingKey, *standing]{MaximumSize: maxStandings}),
-		otter.Must(&otter.Options[string, *catalogue]{MaximumSize: maxCatalogues}),
+		otter.Must(&otter.Options[string, *tenant]{MaximumSize: maxTenants}),
 	}
 }
 
@@ -78,7 +88,7 @@ func (c standings) of(ctx context.Context, store registry.Store, did, grant stri
 			}
 		}
 		*s = standing{authority: m.Authority}
-		return s.read(tx, did, grant, c.catalogue)
+		return s.read(tx, did, grant, c.tenant)
 	})
 	if err != nil {
 		return nil, m, err
@@ -90,12 +100,12 @@ func (c standings) of(ctx context.Context, store registry.Store, did, grant stri
 	return s, m, nil
 }
 
-func (s *standing) read(tx registry.Tx, did, grant string, catalogueOf func(tx registry.Tx, org string, authority uint64) (registry.Catalogue, error)) error {
+func (s *standing) read(tx registry.Tx, did, grant string, tenantOf func(tx registry.Tx, org string, authority uint64) (*tenant, error)) error {
 	agent, err := tx.AgentByDID(did)
 	switch {
 	case err == nil:
 		s.agent = &agent
-		if s.catalogue, err = catalogueOf(tx, agent.Org, s.authority); err != nil {
+		if err := s.readFamily(tx, tenantOf); err != nil {
 			return err
 		}
 	case !errors.Is(err, registry.NotFound):
@@ -112,16 +122,43 @@ func (s *standing) read(tx registry.Tx, did, grant string, catalogueOf func(tx r
 	return s.readAuthority(tx)
 }
 
-// catalogue is an org's. Agents share it: it may be large.
-func (c standings) catalogue(tx registry.Tx, org string, authority uint64) (registry.Catalogue, error) {
-	if have, ok := c.catalogues.GetIfPresent(org); ok && have.authority == authority {
-		return have.Catalogue, nil
+// readFamily reads what the agent stands on: its org, sponsor and ancestors. A
+// change of any of them moves an epoch that readAuthority reads.
+func (s *standing) readFamily(tx registry.Tx, tenantOf func(tx registry.Tx, org string, authority uint64) (*tenant, error)) error {
+	t, err := tenantOf(tx, s.agent.Org, s.authority)
+	if err != nil {
+		return err
 	}
-	cat, err := tx.Catalogue(org)
-	if err == nil {
-		c.catalogues.Set(org, &catalogue{authority, cat})
+	s.org, s.catalogue = t.org, t.catalogue
+	sponsor, err := tx.Principal(s.agent.Sponsor)
+	if err != nil {
+		return err
 	}
-	return cat, err
+	s.sponsor = sponsor.Status
+	for _, id := range s.agent.Ancestors {
+		a, err := tx.Agent(id)
+		if err != nil {
+			return err
+		}
+		s.ancestors = append(s.ancestors, ancestor{a.ID, a.Status})
+	}
+	return nil
+}
+
+func (c standings) tenant(tx registry.Tx, org string, authority uint64) (*tenant, error) {
+	if have, ok := c.tenants.GetIfPresent(org); ok && have.authority == authority {
+		return have, nil
+	}
+	t := &tenant{authority: authority}
+	var err error
+	if t.org, err = tx.Org(org); err != nil {
+		return nil, err
+	}
+	if t.catalogue, err = tx.Catalogue(org); err != nil {
+		return nil, err
+	}
+	c.tenants.Set(org, t)
+	return t, nil
 }
 
 // readAuthority reads the epochs and stops of every scope the act falls under.
@@ -129,6 +166,9 @@ func (s *standing) readAuthority(tx registry.Tx) error {
 	scopes := []registry.Scope{{Kind: registry.ScopeGlobal}}
 	if s.agent != nil {
 		scopes = append(scopes, registry.Scope{Kind: registry.ScopeOrg, ID: s.agent.Org}, registry.Scope{Kind: registry.ScopeAgent, ID: s.agent.ID})
+		for _, id := range s.agent.Ancestors {
+			scopes = append(scopes, registry.Scope{Kind: registry.ScopeAgent, ID: id})
+		}
 	}
 	if s.grant != nil {
 		scopes = append(scopes, registry.Scope{Kind: registry.ScopeGrant, ID: s.grant.ID})

@@ -6,6 +6,7 @@ package registrytest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -104,7 +105,8 @@ func Open(t testing.TB, dir string, opts ...Option) *House {
 	}
 	token, update, next := Key(1), Key(2), Key(3)
 	r := registry.New(registry.Config{
-		Store: j, Origin: Origin, DID: web.String(), TokenKey: token, UpdateKey: update, NextKey: next.Public(), Now: clock.Now,
+		Store: j, Origin: Origin, DID: web.String(), TokenKey: token, UpdateKey: update, NextKey: next, Now: clock.Now,
+		Successor: func(agent string, n int) (jose.Signer, error) { return next.Derive(fmt.Sprint(agent, n)) },
 	})
 	return &House{Registry: r, PDP: policy.New(j, Origin, token.Public(), clock.Now), DB: db, Journal: j, Clock: clock}
 }
@@ -127,6 +129,18 @@ type Agent struct {
 // NewAgent registers and approves an agent in an org ("" = the operator's).
 func (h *House) NewAgent(t testing.TB, name string, change ...func(*registry.NewAgent)) *Agent {
 	t.Helper()
+	a := h.RequestOnly(t, name, change...)
+	out, err := h.ApproveAgent(t.Context(), h.Call(), a.ID)
+	if err != nil {
+		t.Fatalf("approve agent: %v", err)
+	}
+	a.Agent = out.Value
+	return a
+}
+
+// RequestOnly registers an agent and leaves its approval.
+func (h *House) RequestOnly(t testing.TB, name string, change ...func(*registry.NewAgent)) *Agent {
+	t.Helper()
 	signer, err := jose.GenerateEd25519()
 	if err != nil {
 		t.Fatal(err)
@@ -141,11 +155,42 @@ func (h *House) NewAgent(t testing.TB, name string, change ...func(*registry.New
 	if err != nil {
 		t.Fatalf("request agent: %v", err)
 	}
-	out, err = h.ApproveAgent(t.Context(), h.Call(), out.Value.ID)
-	if err != nil {
-		t.Fatalf("approve agent: %v", err)
-	}
 	return &Agent{out.Value, signer, h}
+}
+
+// Child registers a child of the agent, by the agent's own call.
+func (a *Agent) Child(t testing.TB, name string, change ...func(*registry.NewAgent)) *Agent {
+	t.Helper()
+	child, err := a.TryChild(t, name, change...)
+	if err != nil {
+		t.Fatalf("register child: %v", err)
+	}
+	return child
+}
+
+// TryChild is Child where a refusal is expected.
+func (a *Agent) TryChild(t testing.TB, name string, change ...func(*registry.NewAgent)) (*Agent, error) {
+	t.Helper()
+	signer, err := jose.GenerateEd25519()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := registry.NewAgent{Name: name}
+	for _, f := range change {
+		f(&in)
+	}
+	in.JWK, _ = json.Marshal(signer.Public().JWK())
+	in.Possession = a.house.Possession(t, signer, a.Org, in.Name)
+	out, err := a.house.RequestAgent(t.Context(), a.Signed(), in)
+	return &Agent{out.Value, signer, a.house}, err
+}
+
+// Signed is a call by the agent that its own signature authenticated.
+func (a *Agent) Signed() registry.Call {
+	return registry.Call{
+		Caller: registry.Caller{Actor: registry.Actor{Kind: registry.ActorAgent, ID: a.ID}, Org: a.Org, Agent: &a.Agent},
+		Trace:  "00000000000000000000000000000004",
+	}
 }
 
 // Possession signs a registration.
