@@ -15,10 +15,11 @@
 // host of one label, such as localhost, is accepted for development.
 //
 // A log entry is hashed and signed in its RFC 8785 form. Genesis makes the first
-// entry, with the next update key already committed to (pre-rotation), and
+// entry, with the next update key already committed to (pre-rotation); Update and
+// Deactivate make those after it, and VerifyNext takes one that somebody else signed.
 // VerifyLog proves a whole log: SCID, entry hashes, parameters, authorization and
-// eddsa-jcs-2022 proof of each entry. A log that asks for witnesses is reported as
-// Unsupported, never as verified.
+// eddsa-jcs-2022 proof of each entry, and the approval of its witnesses. What it
+// returns is a Resolution, which answers for any version.
 //
 // The package is pure: no I/O and no clock; resolving over HTTP is the caller's.
 package did

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/internal/jose"
@@ -27,15 +28,19 @@ type Document struct {
 	Authentication       []string             `json:"authentication,omitempty"`
 	AssertionMethod      []string             `json:"assertionMethod,omitempty"`
 	CapabilityInvocation []string             `json:"capabilityInvocation,omitempty"`
+	CapabilityDelegation []string             `json:"capabilityDelegation,omitempty"`
 	Service              []Service            `json:"service,omitempty"`
 }
 
-// VerificationMethod is a key of a document (DID Core 1.0 section 5.2).
+// VerificationMethod is a key of a document (DID Core 1.0 section 5.2, Controlled
+// Identifiers 1.0 section 2.2).
 type VerificationMethod struct {
 	ID                 string `json:"id"`
 	Type               string `json:"type"` // Multikey
 	Controller         string `json:"controller"`
 	PublicKeyMultibase string `json:"publicKeyMultibase"`
+	Expires            string `json:"expires,omitempty"` // dateTimeStamp; no proof verifies from then on
+	Revoked            string `json:"revoked,omitempty"` // the same, where the key was given up
 }
 
 // Service is a service of a document (DID Core 1.0 section 5.4).
@@ -79,43 +84,97 @@ func ParseDocument(data []byte) (Document, error) {
 func (d Document) Canonical() ([]byte, error) { return canon.Marshal(d) }
 
 // Key returns the key of the verification method with this DID URL, if it is a
-// Multikey controlled by the document's own subject, and whether there is one.
+// Multikey controlled by the document's own subject, and whether there is one. It
+// looks at no time: KeyAt does.
 func (d Document) Key(id string) (jose.PublicKey, bool) {
+	k, _, ok := d.method(id)
+	return k, ok
+}
+
+// KeyAt is Key for a signature made at a time. A key that had expired or was revoked
+// by then, or whose limits cannot be read, is none.
+func (d Document) KeyAt(id string, at time.Time) (jose.PublicKey, bool) {
+	k, m, ok := d.method(id)
+	for _, limit := range []string{m.Expires, m.Revoked} {
+		if limit == "" {
+			continue
+		}
+		if end, err := time.Parse(time.RFC3339, limit); err != nil || !at.Before(end) {
+			return jose.PublicKey{}, false
+		}
+	}
+	return k, ok
+}
+
+func (d Document) method(id string) (jose.PublicKey, VerificationMethod, bool) {
 	for _, m := range d.VerificationMethod {
 		if m.ID == id && m.Type == "Multikey" && m.Controller == d.ID {
 			k, err := jose.ParseMultikey(m.PublicKeyMultibase)
-			return k, err == nil
+			return k, m, err == nil
 		}
 	}
-	return jose.PublicKey{}, false
+	return jose.PublicKey{}, VerificationMethod{}, false
+}
+
+// KeyDocument returns the document of a did:key (W3C CCG did:key section 3.1) of an
+// Ed25519 or P-256 key: the key by itself, for everything that a signature is for. No
+// X25519 key is derived from it. It errs for other methods.
+func KeyDocument(d DID) (Document, error) {
+	key, err := d.PublicKey()
+	if err != nil {
+		return Document{}, err
+	}
+	doc := Document{Context: Strings{ContextDID, ContextMultikey}, ID: d.String()}
+	id := doc.add(key, "")
+	doc.CapabilityDelegation = []string{id}
+	return doc, nil
+}
+
+// subject is what a document says of its subject.
+type subject struct {
+	keys        []jose.PublicKey
+	overlap     []OverlapKey
+	alsoKnownAs []string
+	controllers []string
+	services    []Service
+	custodian   string
+}
+
+// add lists a key in the relationships of an agent's keys, and returns its DID URL.
+func (d *Document) add(key jose.PublicKey, expires string) string {
+	multikey := key.Multikey()
+	method := VerificationMethod{ID: d.ID + "#" + multikey, Type: "Multikey", Controller: d.ID, PublicKeyMultibase: multikey, Expires: expires}
+	d.VerificationMethod = append(d.VerificationMethod, method)
+	d.Authentication = append(d.Authentication, method.ID)
+	d.AssertionMethod = append(d.AssertionMethod, method.ID)
+	d.CapabilityInvocation = append(d.CapabilityInvocation, method.ID)
+	return method.ID
 }
 
 // newDocument describes id, which may hold the placeholder of the SCID. Service ids
 // that begin with "#" are made absolute.
-func newDocument(id string, p GenesisParams) Document {
+func newDocument(id string, s subject) Document {
 	doc := Document{
 		Context:     Strings{ContextDID, ContextMultikey},
 		ID:          id,
-		AlsoKnownAs: slices.Clone(p.AlsoKnownAs),
-		Controller:  slices.Clone(p.Controllers),
+		AlsoKnownAs: slices.Clone(s.alsoKnownAs),
+		Controller:  slices.Clone(s.controllers),
 	}
-	for _, key := range p.Keys {
-		multikey := key.Multikey()
-		method := VerificationMethod{ID: id + "#" + multikey, Type: "Multikey", Controller: id, PublicKeyMultibase: multikey}
-		doc.VerificationMethod = append(doc.VerificationMethod, method)
-		doc.Authentication = append(doc.Authentication, method.ID)
-		doc.AssertionMethod = append(doc.AssertionMethod, method.ID)
-		doc.CapabilityInvocation = append(doc.CapabilityInvocation, method.ID)
+	for _, key := range s.keys {
+		doc.add(key, "")
 	}
-	services := slices.Clone(p.Services)
-	if p.Custodian != "" {
-		services = append(services, Service{ID: "#custody", Type: CustodyService, ServiceEndpoint: p.Custodian})
+	for _, old := range s.overlap {
+		doc.add(old.Key, stamp(old.Until))
 	}
-	for _, s := range services {
-		if strings.HasPrefix(s.ID, "#") {
-			s.ID = id + s.ID
+	services := slices.Clone(s.services)
+	if s.custodian != "" {
+		services = append(services, Service{ID: "#custody", Type: CustodyService, ServiceEndpoint: s.custodian})
+	}
+	for _, service := range services {
+		if strings.HasPrefix(service.ID, "#") {
+			service.ID = id + service.ID
 		}
-		doc.Service = append(doc.Service, s)
+		doc.Service = append(doc.Service, service)
 	}
 	return doc
 }

@@ -32,6 +32,9 @@ type GenesisParams struct {
 	// keys in place of the subject; the document then says so (CustodyService).
 	Custodian string
 	TTL       time.Duration // caching advice in whole seconds; 0 leaves it to the default, an hour
+	Portable  bool          // whether the DID may move; it can never be allowed later
+	Witness   Witnesses     // who must approve this entry and those after it; zero for nobody
+	Watchers  []string      // URLs of those who keep copies of the log
 }
 
 // Entry is a new entry of a log.
@@ -40,7 +43,7 @@ type Entry struct {
 	DID       DID       // did:webvh
 	Web       DID       // the parallel did:web
 	Document  Document  // the did:webvh document
-	VersionID string    // "1-" and EntryHash
+	VersionID string    // the entry's number, "-" and EntryHash
 	EntryHash string    // base58btc multihash: what a registry anchors
 	Time      time.Time // versionTime, UTC, whole seconds
 }
@@ -65,7 +68,9 @@ func Genesis(p GenesisParams) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	state, err := canon.Marshal(newDocument("did:webvh:"+placeholder+":"+location, p))
+	state, err := canon.Marshal(newDocument("did:webvh:"+placeholder+":"+location, subject{
+		keys: p.Keys, alsoKnownAs: p.AlsoKnownAs, controllers: p.Controllers, services: p.Services, custodian: p.Custodian,
+	}))
 	if err != nil {
 		return Entry{}, err
 	}
@@ -81,21 +86,25 @@ func Genesis(p GenesisParams) (Entry, error) {
 }
 
 func genesisParameters(p GenesisParams) (json.RawMessage, error) {
-	method, scid, portable := methodVersion, placeholder, false
-	updateKeys := []string{p.Signer.Public().Multikey()}
-	var next []string
-	for _, key := range p.NextKeys {
-		if key.Alg() != jose.EdDSA {
-			return nil, errors.New("did: a next update key is not Ed25519")
-		}
-		next = append(next, NextKeyHash(key))
+	method, scid := methodVersion, placeholder
+	next, err := nextHashes(p.NextKeys)
+	if err != nil {
+		return nil, err
 	}
-	params := parameters{Method: &method, SCID: &scid, UpdateKeys: &updateKeys, NextKeyHashes: &next, Portable: &portable}
+	params := parameters{
+		Method: &method, SCID: &scid, Portable: &p.Portable,
+		UpdateKeys: multikeys([]jose.PublicKey{p.Signer.Public()}), NextKeyHashes: next,
+	}
 	if p.TTL != 0 {
-		ttl := int64(p.TTL / time.Second)
-		params.TTL = &ttl
+		params.TTL = ttlSeconds(p.TTL)
 	}
-	if _, err := params.check(); err != nil {
+	if p.Witness.Threshold != 0 || len(p.Witness.Keys) != 0 {
+		params.Witness = p.Witness.parameter()
+	}
+	if len(p.Watchers) != 0 {
+		params.Watchers = &p.Watchers
+	}
+	if err := params.check(); err != nil {
 		return nil, fmt.Errorf("did: %w", err)
 	}
 	return canon.Marshal(params)
@@ -115,19 +124,27 @@ func finish(e logEntry, predecessor string, number int, s jose.Signer) (Entry, e
 	if err := e.sign(s); err != nil {
 		return Entry{}, err
 	}
-	out := Entry{VersionID: e.VersionID, EntryHash: hash}
-	if out.Line, err = e.line(); err != nil {
+	line, err := canon.Marshal(e)
+	if err != nil {
 		return Entry{}, err
 	}
-	if out.Document, err = ParseDocument(e.State); err != nil {
+	at, err := time.Parse(time.RFC3339, e.VersionTime)
+	if err != nil {
+		return Entry{}, err
+	}
+	return describe(line, Version{Number: number, ID: e.VersionID, EntryHash: hash, Time: at, Document: e.State})
+}
+
+// describe returns the Entry of a line, without its line feed, and what it holds.
+func describe(line []byte, v Version) (Entry, error) {
+	out := Entry{Line: append(line, '\n'), VersionID: v.ID, EntryHash: v.EntryHash, Time: v.Time}
+	var err error
+	if out.Document, err = ParseDocument(v.Document); err != nil {
 		return Entry{}, err
 	}
 	if out.DID, err = Parse(out.Document.ID); err != nil {
 		return Entry{}, err
 	}
-	if out.Web, err = out.DID.ParallelWeb(); err != nil {
-		return Entry{}, err
-	}
-	out.Time, err = time.Parse(time.RFC3339, e.VersionTime)
+	out.Web, err = out.DID.ParallelWeb()
 	return out, err
 }

@@ -161,6 +161,7 @@ type step struct {
 	signer byte                    // seed of the update key
 	at     time.Duration           // after the genesis entry; 0 is one hour per entry
 	state  func(doc string) string // nil keeps the document
+	layout string                  // of versionTime; "" is RFC 3339
 	spoil  func(e *logEntry)       // after signing
 }
 
@@ -210,8 +211,11 @@ func buildLog(t testing.TB, first string, steps ...step) []byte {
 			if s.params == "" {
 				s.params = "{}"
 			}
+			if s.layout == "" {
+				s.layout = time.RFC3339
+			}
 			e = logEntry{
-				VersionTime: testTime.Add(s.at).UTC().Format(time.RFC3339),
+				VersionTime: testTime.Add(s.at).UTC().Format(s.layout),
 				Parameters:  json.RawMessage(s.params), State: json.RawMessage(state),
 			}
 		}
@@ -227,13 +231,25 @@ func buildLog(t testing.TB, first string, steps ...step) []byte {
 		if s.spoil != nil {
 			s.spoil(&e)
 		}
-		line, err := e.line()
+		line, err := canon.Marshal(e)
 		if err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, line...)
+		out = append(append(out, line...), '\n')
 	}
 	return out
+}
+
+// p256DID is a did:key that cannot sign log entries, of the did:key specification.
+const p256DID = "did:key:zDnaerx9CtbPJ1q36T5Ln5wYt3MQYeGRG5ehnPAmxcf5mDZpv"
+
+// witnessed is a witness parameter that follows others.
+func witnessed(threshold int, seeds ...byte) string {
+	var ids []string
+	for _, seed := range seeds {
+		ids = append(ids, fmt.Sprintf(`{"id":%q}`, Key(mustKey(seed).Public())))
+	}
+	return fmt.Sprintf(`,"witness":{"threshold":%d,"witnesses":[%s]}`, threshold, strings.Join(ids, ","))
 }
 
 func plain(more string) string {
@@ -284,34 +300,42 @@ var logCases = map[string]struct {
 		at := strings.Index(s, "did:webvh:") + len("did:webvh:")
 		return s[:at] + testSCID + s[at+len(testSCID):]
 	}}}, BadSCID, 2},
-	"id of another method":  {plain(""), []step{{signer: 1, state: func(string) string { return `{"id":"did:web:registry.example"}` }}}, BadID, 2},
-	"no id":                 {plain(""), []step{{signer: 1, state: func(string) string { return `{}` }}}, BadID, 2},
-	"state no object":       {plain(""), []step{{signer: 1, state: func(string) string { return `[]` }}}, BadID, 2},
-	"same time":             {plain(""), []step{{signer: 1, at: time.Millisecond}}, BadTime, 2},
-	"earlier":               {plain(""), []step{{signer: 1, at: -time.Hour}}, BadTime, 2},
-	"later entry in future": {plain(""), []step{{signer: 1, at: 1e6 * time.Hour}}, BadTime, 2},
-	"no method":             {`{"scid":"{SCID}","updateKeys":` + keyJSON(1) + `}`, nil, BadParameters, 1},
-	"no scid":               {`{"method":"did:webvh:1.0","updateKeys":` + keyJSON(1) + `}`, nil, BadParameters, 1},
-	"scid not a hash":       {`{"method":"did:webvh:1.0","scid":"a","updateKeys":` + keyJSON(1) + `}`, nil, BadSCID, 1},
-	"scid of another":       {`{"method":"did:webvh:1.0","scid":"` + testSCID + `","updateKeys":` + keyJSON(1) + `}`, nil, BadSCID, 1},
-	"no updateKeys":         {`{"method":"did:webvh:1.0","scid":"{SCID}"}`, nil, BadParameters, 1},
-	"empty updateKeys":      {`{"method":"did:webvh:1.0","scid":"{SCID}","updateKeys":[]}`, nil, BadParameters, 1},
-	"updateKeys no key":     {`{"method":"did:webvh:1.0","scid":"{SCID}","updateKeys":["z6Mk"]}`, nil, BadParameters, 1},
-	"other version":         {strings.Replace(plain(""), "1.0", "0.5", 1), nil, BadParameters, 1},
-	"scid again":            {plain(""), []step{{params: `{"scid":"` + testSCID + `"}`, signer: 1}}, BadParameters, 2},
-	"unknown parameter":     {plain(`,"prerotation":true`), nil, BadParameters, 1},
-	"parameters no object":  {plain(""), []step{{params: `[]`, signer: 1}}, BadParameters, 2},
-	"ttl negative":          {plain(`,"ttl":-1`), nil, BadParameters, 1},
-	"ttl too large":         {plain(`,"ttl":2147483649`), nil, BadParameters, 1},
-	"watchers":              {plain(`,"watchers":["https://watcher.example"]`), nil, "", 0},
-	"null parameters":       {plain(`,"ttl":null,"watchers":null,"witness":null`), nil, "", 0},
-	"witness empty":         {plain(`,"witness":{}`), nil, "", 0},
-	"witness":               {plain(`,"witness":{"threshold":1,"witnesses":[{"id":"` + Key(mustKey(5).Public()).String() + `"}]}`), nil, Unsupported, 1},
-	"witness twice": {plain(`,"witness":{"threshold":2,"witnesses":[{"id":"` + Key(mustKey(5).Public()).String() +
-		`"},{"id":"` + Key(mustKey(5).Public()).String() + `"}]}`), nil, BadParameters, 1},
+	"id of another method":    {plain(""), []step{{signer: 1, state: func(string) string { return `{"id":"did:web:registry.example"}` }}}, BadID, 2},
+	"no id":                   {plain(""), []step{{signer: 1, state: func(string) string { return `{}` }}}, BadID, 2},
+	"state no object":         {plain(""), []step{{signer: 1, state: func(string) string { return `[]` }}}, BadID, 2},
+	"same time":               {plain(""), []step{{signer: 1, at: time.Millisecond}}, BadTime, 2},
+	"earlier":                 {plain(""), []step{{signer: 1, at: -time.Hour}}, BadTime, 2},
+	"later entry in future":   {plain(""), []step{{signer: 1, at: 1e6 * time.Hour}}, BadTime, 2},
+	"no method":               {`{"scid":"{SCID}","updateKeys":` + keyJSON(1) + `}`, nil, BadParameters, 1},
+	"no scid":                 {`{"method":"did:webvh:1.0","updateKeys":` + keyJSON(1) + `}`, nil, BadParameters, 1},
+	"scid not a hash":         {`{"method":"did:webvh:1.0","scid":"a","updateKeys":` + keyJSON(1) + `}`, nil, BadSCID, 1},
+	"scid of another":         {`{"method":"did:webvh:1.0","scid":"` + testSCID + `","updateKeys":` + keyJSON(1) + `}`, nil, BadSCID, 1},
+	"no updateKeys":           {`{"method":"did:webvh:1.0","scid":"{SCID}"}`, nil, BadParameters, 1},
+	"empty updateKeys":        {`{"method":"did:webvh:1.0","scid":"{SCID}","updateKeys":[]}`, nil, BadParameters, 1},
+	"updateKeys no key":       {`{"method":"did:webvh:1.0","scid":"{SCID}","updateKeys":["z6Mk"]}`, nil, BadParameters, 1},
+	"other version":           {strings.Replace(plain(""), "1.0", "0.5", 1), nil, BadParameters, 1},
+	"scid again":              {plain(""), []step{{params: `{"scid":"` + testSCID + `"}`, signer: 1}}, BadParameters, 2},
+	"unknown parameter":       {plain(`,"prerotation":true`), nil, BadParameters, 1},
+	"parameters no object":    {plain(""), []step{{params: `[]`, signer: 1}}, BadParameters, 2},
+	"ttl negative":            {plain(`,"ttl":-1`), nil, BadParameters, 1},
+	"ttl too large":           {plain(`,"ttl":2147483649`), nil, BadParameters, 1},
+	"watchers":                {plain(`,"watchers":["https://watcher.example"]`), nil, "", 0},
+	"null parameters":         {plain(`,"ttl":null,"watchers":null,"witness":null`), nil, "", 0},
+	"witness empty":           {plain(`,"witness":{}`), nil, "", 0},
+	"witness twice":           {plain(witnessed(2, 5, 5)), nil, BadParameters, 1},
 	"witness threshold 0":     {plain(`,"witness":{"threshold":0,"witnesses":[{"id":"` + Key(mustKey(5).Public()).String() + `"}]}`), nil, BadParameters, 1},
 	"witness, nobody":         {plain(`,"witness":{"threshold":1,"witnesses":[]}`), nil, BadParameters, 1},
 	"witness, only threshold": {plain(`,"witness":{"threshold":1}`), nil, BadParameters, 1},
+	"witness of P-256":        {plain(`,"witness":{"threshold":1,"witnesses":[{"id":"` + p256DID + `"}]}`), nil, BadParameters, 1},
+	"witness with weight":     {plain(strings.Replace(witnessed(1, 5), `"id"`, `"weight":1,"id"`, 1)), nil, BadParameters, 1},
+	"witnesses on request":    {plain(witnessed(1, 5)), nil, Unwitnessed, 1},
+	"portable again":          {plain(`,"portable":true`), []step{{params: `{"portable":true}`, signer: 1}}, BadParameters, 2},
+	"null ends pre-rotation":  {preRotated, []step{{params: `{"updateKeys":` + keyJSON(2) + `,"nextKeyHashes":null}`, signer: 2}, {signer: 2}}, "", 0},
+	"null deactivated":        {plain(""), []step{{params: `{"deactivated":null}`, signer: 1}}, BadParameters, 2},
+	"null scid":               {plain(""), []step{{params: `{"scid":null}`, signer: 1}}, BadParameters, 2},
+	"UTC as an offset":        {plain(""), []step{{signer: 1, layout: "2006-01-02T15:04:05+00:00"}}, "", 0},
+	"another zone":            {plain(""), []step{{signer: 1, layout: "2006-01-02T15:04:05+01:00"}}, BadTime, 2},
+	"no zone":                 {plain(""), []step{{signer: 1, layout: "2006-01-02T15:04:05"}}, BadTime, 2},
 	"witness no did:key":      {plain(`,"witness":{"threshold":1,"witnesses":[{"id":"did:web:a.example"}]}`), nil, BadParameters, 1},
 }
 
@@ -398,6 +422,7 @@ func TestVerifyLogLines(t *testing.T) {
 		"repeated":       {bytes.Join([][]byte{lines[0], lines[1], lines[1]}, nil), BadTime},
 		"too long":       {make([]byte, MaxLog+1), Malformed},
 		"too many":       {bytes.Repeat([]byte("\n"), MaxEntries+2), Malformed},
+		"cut in a line":  {log[:len(log)-40], Malformed},
 	} {
 		if _, err := VerifyLog(c.log, testNow); !errors.Is(err, c.code) {
 			t.Errorf("%s: got %v, want %s", name, err, c.code)

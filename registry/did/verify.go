@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/writ-registry/writ/internal/canon"
-	"github.com/writ-registry/writ/internal/jose"
 )
 
 // Limits of a log.
@@ -40,7 +39,7 @@ const (
 	BadProof        Code = "proof"            // a proof is missing, not valid, or not by an active update key
 	PreRotation     Code = "pre_rotation"     // an update key was not committed to by the entry before
 	AfterDeactivate Code = "after_deactivate" // an entry follows the deactivation
-	Unsupported     Code = "unsupported"      // the log asks for witnesses, which are not verified yet
+	Unwitnessed     Code = "unwitnessed"      // fewer witnesses approved an entry than it needs
 )
 
 // LogError says which entry of a log fails and why.
@@ -58,66 +57,46 @@ func (e *LogError) Error() string {
 // Unwrap returns the code, for errors.Is.
 func (e *LogError) Unwrap() error { return e.Code }
 
-// Version is one verified entry.
-type Version struct {
-	ID         string          // versionId
-	EntryHash  string          // the part of ID behind the number
-	Time       time.Time       // versionTime, as the controller asserts it
-	DID        DID             // the document's id
-	Document   json.RawMessage // state as logged; ParseDocument reads it
-	UpdateKeys []string        // Multikeys in force after this entry
-}
-
-// Resolution is a verified log. The last of Versions is current.
-type Resolution struct {
-	DID           DID
-	Versions      []Version // at least one, in order
-	NextKeyHashes []string  // commitments for the next entry; empty: no pre-rotation
-	Portable      bool
-	Deactivated   bool
-	Watchers      []string
-	TTL           time.Duration
-}
-
-// Current returns the last version.
-func (r Resolution) Current() Version { return r.Versions[len(r.Versions)-1] }
-
-// At returns the version in force at a time (DID URL parameter versionTime) and
-// whether there was one.
-func (r Resolution) At(t time.Time) (Version, bool) {
-	for _, v := range slices.Backward(r.Versions) {
-		if !v.Time.After(t) {
-			return v, true
-		}
-	}
-	return Version{}, false
-}
-
 // VerifyLog verifies a did.jsonl of at most MaxLog bytes as did:webvh v1.0, "Read
-// (Resolve)", demands, up to but not including witnesses. It does not know which DID
-// was asked for: the caller compares. Nothing is returned of a log with a bad entry,
-// not even its good beginning, and every proof must verify where the specification
-// demands one. Errors: *LogError.
-func VerifyLog(jsonl []byte, now time.Time) (Resolution, error) {
+// (Resolve)", demands, with the proofs of its witnesses as ParseWitnessProofs reads
+// them. A log that needs none verifies without; one that needs some fails with
+// Unwitnessed, so a caller may ask for did-witness.json only then. It does not know
+// which DID was asked for: the caller compares (Resolution.Knows).
+//
+// Nothing is returned of a log with a bad entry, not even its good beginning, and
+// every proof of an entry must verify where the specification demands one. An entry
+// later than now is refused; a caller that grants controllers a tolerance adds it to
+// now, at most five minutes. Errors: *LogError.
+func VerifyLog(jsonl []byte, now time.Time, proofs ...WitnessProof) (Resolution, error) {
+	st, err := replay(jsonl)
+	if err != nil {
+		return Resolution{}, err
+	}
+	if err := st.notAfter(now); err != nil {
+		return Resolution{}, err
+	}
+	if err := st.verifyWitnesses(proofs); err != nil {
+		return Resolution{}, err
+	}
+	return st.Resolution, nil
+}
+
+// replay verifies all of a log that needs neither clock nor witnesses.
+func replay(jsonl []byte) (*state, error) {
 	if len(jsonl) > MaxLog {
-		return Resolution{}, &LogError{0, Malformed, "log is too long"}
+		return nil, &LogError{0, Malformed, "log is too long"}
 	}
 	lines := bytes.Split(bytes.TrimSuffix(jsonl, []byte("\n")), []byte("\n"))
 	if len(lines) > MaxEntries {
-		return Resolution{}, &LogError{0, Malformed, "log has too many entries"}
+		return nil, &LogError{0, Malformed, "log has too many entries"}
 	}
 	var st state
-	for i, line := range lines {
-		if err := st.apply(line, i+1); err != nil {
-			code := Malformed
-			errors.As(err, &code)
-			return Resolution{}, &LogError{i + 1, code, strings.TrimPrefix(err.Error(), string(code)+": ")}
+	for _, line := range lines {
+		if err := st.append(line); err != nil {
+			return nil, err
 		}
 	}
-	if last := st.Current(); last.Time.After(now) {
-		return Resolution{}, &LogError{len(lines), BadTime, "versionTime is in the future"}
-	}
-	return st.Resolution, nil
+	return &st, nil
 }
 
 // state is what the entries so far have established.
@@ -125,6 +104,27 @@ type state struct {
 	Resolution
 	scid       string
 	updateKeys []string
+}
+
+// append is apply with the error that a caller sees.
+func (st *state) append(line []byte) error {
+	n := len(st.Versions) + 1
+	err := st.apply(line, n)
+	if err == nil {
+		return nil
+	}
+	code := Malformed
+	errors.As(err, &code)
+	return &LogError{n, code, strings.TrimPrefix(err.Error(), string(code)+": ")}
+}
+
+// notAfter refuses a log from the future. The times of entries rise, so the last
+// speaks for all.
+func (st *state) notAfter(now time.Time) error {
+	if st.Current().Time.After(now) {
+		return &LogError{len(st.Versions), BadTime, "versionTime is in the future"}
+	}
+	return nil
 }
 
 // apply verifies the n-th entry and takes it over.
@@ -136,11 +136,7 @@ func (st *state) apply(line []byte, n int) error {
 	if st.Deactivated {
 		return fmt.Errorf("%w: no entry may follow the deactivation", AfterDeactivate)
 	}
-	var p parameters
-	if err := canon.Unmarshal(e.Parameters, &p); err != nil {
-		return fmt.Errorf("%w: %w", BadParameters, err)
-	}
-	witnessed, err := p.check()
+	p, err := parseParameters(e.Parameters)
 	if err != nil {
 		return fmt.Errorf("%w: %w", BadParameters, err)
 	}
@@ -155,57 +151,11 @@ func (st *state) apply(line []byte, n int) error {
 	if err := verifyProofs(e, active); err != nil {
 		return fmt.Errorf("%w: %w", BadProof, err)
 	}
-	if witnessed {
-		return fmt.Errorf("%w: witnesses", Unsupported)
-	}
 	st.take(p)
 	v.UpdateKeys = st.updateKeys
 	st.Versions = append(st.Versions, v)
 	st.DID = v.DID
 	return nil
-}
-
-// check validates the values by themselves and reports whether witnesses are asked
-// for.
-func (p parameters) check() (witnessed bool, err error) {
-	if p.Method != nil && *p.Method != methodVersion {
-		return false, fmt.Errorf("method is not %s", methodVersion)
-	}
-	for _, list := range []*[]string{p.UpdateKeys, p.NextKeyHashes, p.Watchers} {
-		if list != nil && len(*list) > maxKeys {
-			return false, errors.New("a list is too long")
-		}
-	}
-	if p.UpdateKeys != nil {
-		for _, text := range *p.UpdateKeys {
-			if key, err := jose.ParseMultikey(text); err != nil || key.Alg() != jose.EdDSA {
-				return false, errors.New("an update key is not an Ed25519 Multikey")
-			}
-		}
-	}
-	if p.TTL != nil && (*p.TTL < 0 || *p.TTL > maxTTL) {
-		return false, errors.New("ttl is out of range")
-	}
-	return p.Witness.check()
-}
-
-// check validates a witness parameter and reports whether it names any. {} names
-// none; anything else needs a threshold that its distinct did:key can reach.
-func (w *witness) check() (bool, error) {
-	if w == nil || w.Threshold == nil && w.Witnesses == nil {
-		return false, nil
-	}
-	if w.Threshold == nil || w.Witnesses == nil || *w.Threshold < 1 || *w.Threshold > len(*w.Witnesses) {
-		return false, errors.New("witness threshold is not between 1 and the number of witnesses")
-	}
-	seen := map[string]bool{}
-	for _, one := range *w.Witnesses {
-		if d, err := Parse(one.ID); err != nil || d.Method() != MethodKey || seen[one.ID] {
-			return false, errors.New("a witness is repeated or no did:key")
-		}
-		seen[one.ID] = true
-	}
-	return true, nil
 }
 
 // authorize applies the rules between the parameters of this entry and those before,
@@ -224,7 +174,7 @@ func (st *state) authorize(p parameters, n int) ([]string, error) {
 	if p.SCID != nil {
 		return nil, fmt.Errorf("%w: scid after the first entry", BadParameters)
 	}
-	if p.Portable != nil && *p.Portable && !st.Portable {
+	if p.Portable != nil && *p.Portable {
 		return nil, fmt.Errorf("%w: portable after the first entry", BadParameters)
 	}
 	if len(st.NextKeyHashes) == 0 {
@@ -244,7 +194,7 @@ func (st *state) authorize(p parameters, n int) ([]string, error) {
 // version verifies versionTime, SCID, versionId and the document's id.
 func (st *state) version(e logEntry, n int) (Version, error) {
 	at, err := time.Parse(time.RFC3339, e.VersionTime)
-	if err != nil || !strings.HasSuffix(e.VersionTime, "Z") {
+	if err != nil || !strings.HasSuffix(e.VersionTime, "Z") && !strings.HasSuffix(e.VersionTime, "+00:00") {
 		return Version{}, fmt.Errorf("%w: not a UTC date and time", BadTime)
 	}
 	if n > 1 && !at.After(st.Current().Time) {
@@ -263,7 +213,7 @@ func (st *state) version(e logEntry, n int) (Version, error) {
 		return Version{}, fmt.Errorf("%w: versionId is not %d and the hash of the entry", BadHash, n)
 	}
 	id, err := st.identify(e.State, n)
-	return Version{ID: e.VersionID, EntryHash: hash, Time: at, DID: id, Document: e.State}, err
+	return Version{Number: n, ID: e.VersionID, EntryHash: hash, Time: at.UTC(), DID: id, Document: e.State}, err
 }
 
 // identify returns the document's DID. It may change only in a portable log, keeping
@@ -294,8 +244,12 @@ func verifyProofs(e logEntry, active []string) error {
 	if len(e.Proof) == 0 || len(e.Proof) > maxKeys {
 		return errors.New("no proof, or too many")
 	}
+	form, err := e.canonical(e.VersionID)
+	if err != nil {
+		return err
+	}
 	for _, p := range e.Proof {
-		key, err := p.verify(e)
+		key, err := p.verify(form)
 		if err != nil {
 			return err
 		}
@@ -311,6 +265,7 @@ func (st *state) take(p parameters) {
 	if len(st.Versions) == 0 {
 		st.TTL = defaultTTL * time.Second
 	}
+	st.witnesses = append(st.witnesses, st.takeWitnesses(p))
 	if p.UpdateKeys != nil {
 		st.updateKeys = *p.UpdateKeys
 	}
