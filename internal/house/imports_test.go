@@ -48,6 +48,7 @@ var own = map[string][]string{
 	"registry/did":                 {"internal/canon", "internal/jose"},
 	"registry/capability":          {"internal/canon", "internal/jose"},
 	"registry/pki":                 {"internal/jose", "registry/did"},
+	"registry/statuslist":          {"internal/canon", "internal/jose"},
 	"anchor/tlog":                  {},
 	"registry":                     {"internal/canon", "internal/jose", "registry/did", "registry/capability"},
 	"registry/policy":              {"internal/canon", "internal/jose", "internal/trace", "registry", "registry/capability"},
