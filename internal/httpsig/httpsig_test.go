@@ -229,6 +229,32 @@ func TestUncoveredBody(t *testing.T) {
 	wantCode(t, err, WrongMessage)
 }
 
+// The policy's algorithms bind the key, whether or not alg names one (RFC 9421
+// section 3.2, step 6).
+func TestAlgs(t *testing.T) {
+	key := newKey(t, jose.GenerateP256)
+	for _, alg := range []string{"", ES256} {
+		m := &Message{Method: "GET", Origin: origin, Target: "/", Header: http.Header{}}
+		input, signature, err := Sign(m, key, Params{Label: "a", Alg: alg})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Header.Set("Signature-Input", input)
+		m.Header.Set("Signature", signature)
+		for allowed, code := range map[string]Code{ES256: "", Ed25519: WrongAlg} {
+			s, err := Parse(m, Policy{Now: at, Algs: []string{allowed}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Verify(key.Public(), nil); code != "" {
+				wantCode(t, err, code)
+			} else if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 func TestSignRefused(t *testing.T) {
 	key := newKey(t, jose.GenerateEd25519)
 	m := &Message{Method: "GET", Origin: origin, Target: "/"}

@@ -11,10 +11,12 @@ import (
 // maxText is the longest keyid, nonce, alg or tag that is read, in bytes.
 const maxText = 2048
 
-// Policy is what a verifier demands of a signature (RFC 9421 section 3.2.1).
+// Policy is what a verifier demands of a signature (RFC 9421 section 3.2.1). Exactly
+// one signature of the message may have the label and tag; those that differ are
+// passed over.
 type Policy struct {
-	Label   string        // the label of the signature; "" chooses by Tag
-	Tag     string        // its tag; "" with a Label: any
+	Label   string        // of the signature; "": any
+	Tag     string        // of the signature; "": any
 	Require []string      // components that must be covered, as in Params
 	Now     time.Time     // the verifier's clock
 	MaxAge  time.Duration // how long before Now created may be; 0: created may be missing or of any age
@@ -22,7 +24,7 @@ type Policy struct {
 	// MaxLifetime is how long after created expires may be; 0: expires may be missing
 	// or of any distance. In either case it may not have passed.
 	MaxLifetime time.Duration
-	Algs        []string // allowed names in alg; nil: both of this package
+	Algs        []string // algorithms that are allowed, by name; nil: both of this package
 }
 
 // Signature is a signature of a message as Parse found it. It proves nothing until
@@ -39,7 +41,8 @@ type Signature struct {
 
 	base   []byte
 	value  []byte
-	digest *string // of Content-Digest, if that is covered
+	digest *string  // of Content-Digest, if that is covered
+	algs   []string // of the policy
 }
 
 // Parse finds the one signature of m that p asks for and holds all of it but the
@@ -55,12 +58,12 @@ func Parse(m *Message, p Policy) (*Signature, error) {
 	if !ok {
 		return nil, refuse(Malformed, "Signature-Input: not an inner list")
 	}
-	s := &Signature{Label: input.key, value: value}
+	s := &Signature{Label: input.key, value: value, algs: p.Algs}
 	if err := s.read(input.params); err != nil {
 		return nil, err
 	}
-	if s.Alg != "" && (algorithms[s.Alg] == "" || p.Algs != nil && !slices.Contains(p.Algs, s.Alg)) {
-		return nil, refuse(WrongAlg, "alg is not allowed")
+	if s.Alg != "" && algorithms[s.Alg] == "" {
+		return nil, refuse(WrongAlg, "alg is not one that is known")
 	}
 	if err := s.checkWindow(p); err != nil {
 		return nil, err
@@ -175,6 +178,9 @@ func (s *Signature) checkWindow(p Policy) error {
 func (s *Signature) Verify(key jose.PublicKey, body []byte) error {
 	if s.Alg != "" && algorithms[s.Alg] != key.Alg() {
 		return refuse(WrongAlg, "alg does not fit the key")
+	}
+	if s.algs != nil && !slices.ContainsFunc(s.algs, func(name string) bool { return algorithms[name] == key.Alg() }) {
+		return refuse(WrongAlg, "the key's algorithm is not allowed")
 	}
 	if err := key.Verify(s.base, s.value); err != nil {
 		return refuse(BadSignature, "%v", err)
