@@ -58,6 +58,7 @@ var own = map[string][]string{
 	"anchor/evm":                   {"anchor", "anchor/evm/bind/loganchor"},
 	"anchor/evm/bind/loganchor":    {},
 	"internal/hotstate":            {},
+	"internal/oidc":                {"internal/canon", "internal/jose", "registry"},
 	"internal/sqlstore":            {"internal/canon", "registry", "registry/journal", "anchor", "anchor/tlog"},
 	"registry/registrytest":        {"internal/...", "registry/..."},
 	"client":                       {"internal/canon", "internal/jose", "registry/capability", "client/..."},
@@ -118,7 +119,9 @@ var technology = []struct {
 	{"go.opentelemetry.io/otel/exporters", "spans are sent from one place", []string{"cmd/writ"}},
 	{"go.opentelemetry.io/", "who marks a step knows no library", []string{"internal/trace", "cmd/writ"}},
 	{"github.com/hyperledger/", "Fabric stays in one package", []string{"anchor/fabric"}},
-	{"net/http", "the core speaks no protocol", []string{"internal/httpsig", "api", "api/problem", "client", "client/verify", "cmd/writ", "anchor/evm", "bench"}},
+	{"github.com/coreos/go-oidc", "sign-in of people stays in one package", []string{"internal/oidc"}},
+	{"golang.org/x/oauth2", "sign-in of people stays in one package", []string{"internal/oidc"}},
+	{"net/http", "the core speaks no protocol", []string{"internal/httpsig", "internal/oidc", "api", "api/problem", "client", "client/verify", "cmd/writ", "anchor/evm", "bench"}},
 }
 
 func TestTechnologyStaysInItsPlace(t *testing.T) {
