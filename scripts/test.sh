@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every test, against the real parts: Go with the race detector, the contracts
-# with Foundry, the vectors with Node. Without Node the last two are skipped,
-# and the last lines say so.
+# with Foundry, the vectors and an OpenID provider with Node. Without Node the
+# last three are skipped, and the last lines say so.
 set -eu
 cd "$(dirname "$0")/.."
 GO=${GO:-go}
@@ -12,6 +12,7 @@ if command -v npm >/dev/null 2>&1 && command -v node >/dev/null 2>&1; then
 	echo "== contracts (Foundry)"
 	bash scripts/contracts/setup.sh
 	bash scripts/contracts/test.sh
+	bash scripts/oidc/setup.sh
 fi
 
 redis=yes
@@ -27,5 +28,5 @@ if [ $redis = no ]; then
 	echo "skipped: the tests on a real Redis need redis-server"
 fi
 if [ $node = no ]; then
-	echo "skipped: contract tests and the Node check of the vectors need Node 20"
+	echo "skipped: contract tests, the Node check of the vectors and sign-in at an OpenID provider need Node 20"
 fi
