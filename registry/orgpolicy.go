@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/registry/did"
 )
 
 // SetOrgPolicy changes what an org demands of its agents and people. Its owner may.
@@ -33,7 +33,7 @@ func (r *Registry) SetOrgPolicy(ctx context.Context, call Call, orgRef string, t
 
 // checkKeyHash refuses what is no commitment of did.NextKeyHash.
 func checkKeyHash(field, s string) error {
-	if s != "" && (len(s) != 46 || !strings.HasPrefix(s, "Qm")) {
+	if s != "" && !did.IsKeyHash(s) {
 		return Invalid(field, "must be the base58btc SHA-256 multihash of the next key's Multikey, 46 characters that begin with Qm")
 	}
 	return nil

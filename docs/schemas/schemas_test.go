@@ -55,6 +55,9 @@ var events = []struct {
 	{registry.EventAgentRevoked, anAgent, registry.AgentStatusChanged{}, "The agent has ended for good."},
 	{registry.EventAgentSpawned, anAgent, registry.AgentSpawned{}, "The agent is the child of another and active; it stops with any of its ancestors."},
 	{registry.EventSpawnSet, anAgent, registry.SpawnSet{}, "The agent may register so many children at once, so many generations deep."},
+	{registry.EventKeyRotated, anAgent, registry.KeyRotated{}, "The agent has another key from here on."},
+	{registry.EventKeyEnded, anAgent, registry.KeyEnd{}, "A key of the agent counts no more."},
+	{registry.EventDIDDeactivated, anAgent, registry.DIDDeactivated{}, "The DID of a revoked agent resolves to no key any more."},
 	{registry.EventOrgPolicySet, noAgent, registry.OrgPolicySet{}, "What the org demands of its agents and people from here on."},
 	{registry.EventGrantIssued, anAgent, registry.GrantIssued{}, "The agent holds a grant."},
 	{registry.EventGrantRevoked, anAgent, registry.GrantEnded{}, "The grant has ended for good."},
@@ -394,11 +397,16 @@ func TestRecordedEventsFit(t *testing.T) {
 	_, err = h.SetSpawn(ctx, call, a.ID, registry.Spawn{Depth: 1, Max: 2})
 	must(err)
 	a.Child(t, "child")
+	a.Rotate(t)
+	_, err = h.EndKey(ctx, call, a.ID, a.Thumbprint, true, nil, "stolen-laptop")
+	must(err)
 	_, err = h.SuspendAgent(ctx, call, a.ID, "drill")
 	must(err)
 	_, err = h.ResumeAgent(ctx, call, a.ID, "")
 	must(err)
 	_, err = h.RevokeAgent(ctx, call, a.ID, "key-compromise")
+	must(err)
+	_, err = h.Tend(ctx, 10)
 	must(err)
 
 	recorded, err := h.ListEvents(ctx, h.Operator, "", "", registry.EventFilter{})

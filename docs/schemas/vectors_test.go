@@ -144,6 +144,13 @@ func bodies(commitments map[string]string) []struct {
 		{registry.EventOrgPolicySet, acme, "", owner, registry.OrgPolicySet{MaxKeyAge: 7776000, WarnKeyAge: 5184000, SeparateDuties: true}},
 		{registry.EventSpawnSet, acme, agent, owner, registry.SpawnSet{DID: did, SpawnDepth: 1, SpawnMax: 5}},
 		{registry.EventAgentSpawned, acme, id(13), registry.Actor{Kind: registry.ActorAgent, ID: agent}, registry.AgentSpawned{DID: did + "d", Parent: agent, ParentDID: did}},
+		{registry.EventKeyRotated, acme, agent, registry.Actor{Kind: registry.ActorAgent, ID: agent}, registry.KeyRotated{
+			DID: did, Thumbprint: fixed("thumbprint 2", 32), KeyAlg: "ES256", PossessionHash: fixed("possession 2", 32), Previous: fixed("thumbprint", 32),
+			PreviousUntil: "2026-01-02T04:04:05.000Z", By: "agent", NextKeyHash: "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG",
+			DIDEntryHash: "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG", Renewed: []registry.GrantRenewed{{Grant: grant, TokenHash: fixed("token 2", 32)}},
+		}},
+		{registry.EventKeyEnded, acme, agent, owner, registry.KeyEnd{DID: did, Thumbprint: fixed("thumbprint", 32), Status: registry.KeyCompromised, CompromisedFrom: "7", Reason: "stolen-laptop"}},
+		{registry.EventDIDDeactivated, acme, agent, registry.Actor{Kind: registry.ActorRegistry, ID: acme}, registry.DIDDeactivated{DID: did, DIDEntryHash: "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG"}},
 	}
 }
 

@@ -37,6 +37,9 @@ func multihash(data []byte) string {
 // "Pre-Rotation Key Hash Generation and Verification").
 func NextKeyHash(k jose.PublicKey) string { return multihash([]byte(k.Multikey())) }
 
+// IsKeyHash reports whether s has the shape of a NextKeyHash.
+func IsKeyHash(s string) bool { return isSHA256(s) }
+
 // canonical returns the RFC 8785 form of e without proof and with the given
 // versionId: the input of the SCID, of the entry hash and of the proof.
 func (e logEntry) canonical(versionID string) ([]byte, error) {

@@ -35,6 +35,7 @@ type UpdateParams struct {
 	// describe the whole document, as in GenesisParams. The parallel did:web and the
 	// DIDs that this log had before are added to AlsoKnownAs.
 	Keys        []jose.PublicKey
+	NoKeys      bool         // the document describes a subject without keys; Keys is empty then
 	Overlap     []OverlapKey // keys on their way out
 	AlsoKnownAs []string
 	Controllers []string
@@ -203,7 +204,7 @@ func (st *state) updateParameters(p UpdateParams) (parameters, error) {
 
 // updateDocument returns the state of the new entry.
 func (st *state) updateDocument(p UpdateParams) (json.RawMessage, error) {
-	if len(p.Keys) == 0 {
+	if len(p.Keys) == 0 && !p.NoKeys {
 		if len(p.Overlap)+len(p.AlsoKnownAs)+len(p.Controllers)+len(p.Services)+len(p.Custodian)+len(p.Origin)+len(p.Path) > 0 {
 			return nil, errors.New("did: an update of the document needs its keys")
 		}

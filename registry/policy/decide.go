@@ -223,10 +223,12 @@ func (p *PDP) prove(f *facts, req Request, act string, tokenErr error) {
 		fail(code(err), err.Error())
 		return
 	}
-	key := f.token.Key() // parsed with the token; checkGrant refuses one that is not the agent's
+	key := f.token.Key() // parsed with the token
 	if !f.agent.Holds(key.Thumbprint(), f.now) {
-		if key, err = f.agent.Key(); err != nil {
-			fail("key", "the agent has no usable key")
+		// Of an earlier key of the agent, or another agent's grant: checkGrant says so.
+		// Only a key that counts proves anything.
+		if key, err = f.agent.Key(); err != nil || f.agent.KeyEnded {
+			fail(string(KeyEnded), "the agent has no key that counts")
 			return
 		}
 	}

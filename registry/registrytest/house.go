@@ -37,6 +37,8 @@ type House struct {
 	Operator registry.Caller
 	Secret   string // the operator's credential
 	Clock    *Clock
+
+	gate registry.Call
 }
 
 // Clock is a clock that a test moves.
@@ -185,6 +187,40 @@ func (a *Agent) TryChild(t testing.TB, name string, change ...func(*registry.New
 	return &Agent{out.Value, signer, a.house}, err
 }
 
+// Rotate gives the agent a new key, by the operator's call.
+func (a *Agent) Rotate(t testing.TB, change ...func(*registry.NewKey)) {
+	t.Helper()
+	if err := a.TryRotate(t, a.house.Call(), change...); err != nil {
+		t.Fatalf("rotate: %v", err)
+	}
+}
+
+// TryRotate is Rotate by any call, where a refusal is expected.
+func (a *Agent) TryRotate(t testing.TB, call registry.Call, change ...func(*registry.NewKey)) error {
+	t.Helper()
+	signer, err := jose.GenerateEd25519()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.RotateTo(t, call, signer, change...)
+}
+
+// RotateTo is TryRotate to a given key.
+func (a *Agent) RotateTo(t testing.TB, call registry.Call, signer *jose.PrivateKey, change ...func(*registry.NewKey)) error {
+	t.Helper()
+	in := registry.NewKey{Agent: a.ID}
+	in.JWK, _ = json.Marshal(signer.Public().JWK())
+	in.Possession = a.house.Possession(t, signer, a.Org, a.Name)
+	for _, f := range change {
+		f(&in)
+	}
+	out, err := a.house.RotateKey(t.Context(), call, in)
+	if err == nil {
+		a.Agent, a.Signer = out.Value, signer
+	}
+	return err
+}
+
 // Signed is a call by the agent that its own signature authenticated.
 func (a *Agent) Signed() registry.Call {
 	return registry.Call{
@@ -259,6 +295,15 @@ func (h *House) PEP(t testing.TB, name string, resources []string, contextKeys .
 		t.Fatal(err)
 	}
 	return registry.Call{Caller: c, Trace: "00000000000000000000000000000003"}
+}
+
+// PEPCall is a call by an enforcement point that guards the default audience.
+func (h *House) PEPCall(t testing.TB) registry.Call {
+	t.Helper()
+	if h.gate.Trace == "" {
+		h.gate = h.PEP(t, "gate", []string{Origin})
+	}
+	return h.gate
 }
 
 // Catalogue activates actions for the operator's org: each is
