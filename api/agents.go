@@ -55,6 +55,9 @@ type NewAgent struct {
 	Composition    []NewComponent `json:"composition,omitempty"`
 	JWK            publicJWK      `json:"jwk"`
 	Possession     string         `json:"possession" doc:"agent-pop+jwt by that key, for this registry, org and name"`
+	NextKeyHash    string         `json:"next_key_hash,omitempty" doc:"Commitment to the key after it (pre-rotation)"`
+	Parent         string         `json:"parent,omitempty" doc:"Id or DID of the agent whose child it is; an agent that calls is the parent"`
+	Spawn          *NewSpawn      `json:"spawn,omitempty" doc:"Its right to register children; none where absent"`
 }
 
 // NewComponent is one part of an agent's runtime composition.
@@ -91,7 +94,12 @@ func (s *server) requestAgent(ctx context.Context, call registry.Call, in *struc
 	for i, c := range b.Composition {
 		parts[i] = registry.Component(c)
 	}
+	var spawn registry.Spawn
+	if b.Spawn != nil {
+		spawn = registry.Spawn(*b.Spawn)
+	}
 	out, err := s.Registry.RequestAgent(ctx, call, registry.NewAgent{
+		NextKeyHash: b.NextKeyHash, Parent: b.Parent, Spawn: spawn,
 		Org: b.Org, Sponsor: b.Sponsor, Name: b.Name, Purpose: b.Purpose, Role: b.Role, Domains: b.Domains, Workflows: b.Workflows,
 		AuthorityLevel: b.AuthorityLevel, Composition: parts, JWK: b.JWK.RawMessage, Possession: b.Possession,
 	})

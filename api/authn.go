@@ -50,6 +50,14 @@ func (s *server) asker(c *gin.Context) {
 	}
 }
 
+// stranger lets anyone pass whose address has not failed too often: what they
+// have to show is in the body.
+func (s *server) stranger(c *gin.Context) {
+	if err := s.withinBudget(c); err != nil {
+		s.refuse(c, err)
+	}
+}
+
 // identify finds whose credential it is, within the address's budget of failures.
 func (s *server) identify(c *gin.Context, token string) (err error) {
 	if err := s.withinBudget(c); err != nil {

@@ -73,6 +73,9 @@ var public = []struct {
 		"For a resource server of any organization. It weighs no policy, consumes nothing and records nothing: " +
 			"who executes on this word alone gives up replay protection, policy and evidence.",
 		VerifyRequest{}, "application/json", "Whether they do, or why not", policy.Verification{}},
+	{http.MethodPost, "/v1/agents/{agent}/recover", "recover-key", "keys", "Give an agent the key that it committed to",
+		"Pre-rotated recovery: the possession proof by that key is all that is asked for. The keys before end at once.",
+		RecoverKey{}, "application/json", "The agent with its new key", AgentAnswer{}},
 	{http.MethodGet, "/.well-known/authzen-configuration", "authzen-configuration", "authzen", "Metadata of the policy decision point", "",
 		nil, "application/json", "Metadata", Metadata{}},
 	{http.MethodGet, "/v1/log", "get-log", "log", "The log as it stands", "", nil, "application/json", "Head and newest checkpoint", LogState{}},

@@ -20,6 +20,8 @@ import (
 
 	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/did"
+	"github.com/writ-registry/writ/registry/registrytest"
 )
 
 var update = flag.Bool("update", false, "write the generated files anew")
@@ -129,6 +131,7 @@ func TestEveryOperation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	second, third := registrytest.Key(32), registrytest.Key(33)
 	cid := w.must("GET", "/v1/events?type=grant.issued", nil)["items"].([]any)[0].(map[string]any)["cid"].(string)
 	scope := map[string]any{"scope": map[string]any{"kind": "grant", "id": g.ID}, "reason": "drill"}
 	ask := func() any { return authzen(a.Ask(t, g, "read", "invoices", "7", `{"a":1.5}`)) }
@@ -173,6 +176,8 @@ func TestEveryOperation(t *testing.T) {
 		{id: "list-anchors", good: call{"/v1/anchors", nil}, bad: call{"/v1/anchors?limit=x", nil}},
 		{id: "verify", good: call{"/v1/verify", ask()}, bad: call{"/v1/verify", `{}`}},
 		{id: "revoke-grant", good: call{"/v1/grants/" + g.ID + "/revoke", nil}, bad: call{"/v1/grants/x/revoke", nil}},
+		{id: "set-spawn", good: call{"/v1/agents/" + a.ID + "/spawn", `{"depth":1,"max":5}`}, bad: call{"/v1/agents/" + a.ID + "/spawn", `{"depth":9,"max":5}`}},
+		{id: "set-org-policy", good: call{"/v1/orgs/acme/policy", `{"warn_key_age":3600}`}, bad: call{"/v1/orgs/acme/policy", `{"max_key_age":-1}`}},
 		{id: "evaluate", good: call{"/access/v1/evaluation", ask()}, bad: call{"/access/v1/evaluation", `{}`}, noAccess: true},
 		{id: "authzen-configuration", good: call{"/.well-known/authzen-configuration", nil}, noAccess: true},
 		{id: "get-log", good: call{"/v1/log", nil}, noAccess: true},
@@ -181,6 +186,11 @@ func TestEveryOperation(t *testing.T) {
 		{id: "get-registry-did", good: call{"/.well-known/did.json", nil}, noAccess: true},
 		{id: "get-agent-did", good: call{"/agents/" + a.ID + "/did.json", nil}, bad: call{"/agents/x/did.json", nil}, noAccess: true},
 		{id: "get-agent-did-log", good: call{"/agents/" + a.ID + "/did.jsonl", nil}, bad: call{"/agents/x/did.jsonl", nil}, noAccess: true},
+		{id: "list-keys", good: call{"/v1/agents/" + a.ID + "/keys", nil}, bad: call{"/v1/agents/x/keys", nil}},
+		{id: "rotate-key", good: call{"/v1/agents/" + a.ID + "/keys", map[string]any{"jwk": second.Public().JWK(), "possession": w.Possession(t, second, registry.HouseOrg, "a"), "overlap": 60, "next_key_hash": did.NextKeyHash(third.Public())}}, bad: call{"/v1/agents/" + a.ID + "/keys", `{}`}},
+		{id: "retire-key", good: call{"/v1/agents/" + a.ID + "/keys/" + a.Thumbprint + "/retire", nil}, bad: call{"/v1/agents/" + a.ID + "/keys/x/retire", nil}},
+		{id: "compromise-key", good: call{"/v1/agents/" + a.ID + "/keys/" + second.Public().Thumbprint() + "/compromise", `{"reason":"stolen-laptop"}`}, bad: call{"/v1/agents/" + a.ID + "/keys/" + second.Public().Thumbprint() + "/compromise", `{"from":-1}`}},
+		{id: "recover-key", good: call{"/v1/agents/" + a.ID + "/recover", map[string]any{"jwk": third.Public().JWK(), "possession": w.Possession(t, third, registry.HouseOrg, "a")}}, bad: call{"/v1/agents/" + a.ID + "/recover", `{"jwk":{}}`}, noAccess: true},
 		{id: "healthz", good: call{"/healthz", nil}, noAccess: true},
 		{id: "readyz", good: call{"/readyz", nil}, noAccess: true},
 		{id: "metrics", good: call{"/metrics", nil}, noAccess: true},

@@ -161,10 +161,12 @@ func (s *server) routes() *gin.Engine {
 	s.routePrincipals()
 	s.routePEPs()
 	s.routeAgents()
+	s.routeKeys()
 	s.routeGrants()
 	s.routeKill()
 	s.routeEvents()
 	s.routeAnchors()
+	e.POST("/v1/agents/:agent/recover", s.stranger, s.strictBody, s.recoverKey)
 	e.POST("/v1/verify", s.limit, s.authenticated, s.strictBody, s.verify)
 
 	// OpenID AuthZEN Authorization API 1.0.

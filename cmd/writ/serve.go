@@ -415,6 +415,7 @@ func (s *server) serve(run context.Context, listener net.Listener) error {
 	}
 	s.tasks.Go(func() error { return s.checkpoints.Run(run) })
 	s.tasks.Go(func() error { return s.pdp.Run(run) })
+	s.tasks.Go(func() error { return s.tend(run) })
 	if s.redis != nil {
 		s.tasks.Go(func() error { return s.fanOut(run) })
 	}
@@ -443,6 +444,27 @@ func (s *server) serve(run context.Context, listener net.Listener) error {
 		close(s.stopped)
 	}()
 	return nil
+}
+
+// tend lets DID logs follow what was decided, until ctx ends. What it cannot do
+// now it does later: nothing waits for it.
+func (s *server) tend(ctx context.Context) error {
+	const every, most = time.Second, 64
+	for {
+		left, err := s.registry.Tend(ctx, most)
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("a DID log does not follow yet", "err", err)
+		}
+		wait := every
+		if err == nil && left > 0 {
+			wait = 0
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
 }
 
 // alarm keeps a task's failure from ending the others.
