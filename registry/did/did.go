@@ -306,6 +306,16 @@ func (d DID) URL() (string, error) {
 	return d.base() + file, nil
 }
 
+// WitnessURL returns where the witness proofs of a did:webvh are published, beside its
+// log (did:webvh v1.0 section 3.4). It errs for other methods.
+func (d DID) WitnessURL() (string, error) {
+	log, err := d.URL()
+	if err != nil || d.method != MethodWebVH {
+		return "", fmt.Errorf("did: method %q has no witnesses", d.method)
+	}
+	return strings.TrimSuffix(log, "did.jsonl") + "did-witness.json", nil
+}
+
 // base returns the directory of d on its host, without .well-known.
 func (d DID) base() string {
 	if d.path == "" {

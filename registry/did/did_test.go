@@ -36,6 +36,20 @@ func TestURL(t *testing.T) {
 			t.Errorf("%s: got %s", text, d)
 		}
 	}
+	for text, want := range map[string]string{
+		webvh + "example.com":                     "https://example.com/.well-known/did-witness.json",
+		webvh + "example.com%3A3000:dids:a.jsonl": "https://example.com:3000/dids/a.jsonl/did-witness.json",
+		"did:web:example.com":                     "",
+		"did:example:1":                           "",
+	} {
+		d, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := d.WitnessURL(); got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: got witnesses at %s, %v", text, got, err)
+		}
+	}
 	if _, err := Key(mustKey(1).Public()).URL(); err == nil {
 		t.Error("did:key has a URL")
 	}
