@@ -14,6 +14,7 @@ import (
 	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/registry/capability"
+	"github.com/writ-registry/writ/registry/did"
 )
 
 // AgentKey is an agent's private key. It never leaves the agent's side.
@@ -45,6 +46,10 @@ func (k *AgentKey) JWK() jose.JWK { return k.private.Public().JWK() }
 
 // Thumbprint is the RFC 7638 thumbprint of the public half.
 func (k *AgentKey) Thumbprint() string { return k.private.Public().Thumbprint() }
+
+// Commitment is what an agent publishes of the key that it will have next
+// (pre-rotation): the base58btc multihash of SHA-256 of its Multikey.
+func (k *AgentKey) Commitment() string { return did.NextKeyHash(k.private.Public()) }
 
 // ProvePossession signs that whoever holds the key wants it registered under
 // this name, in this org (id or name) of the registry with this origin. It is
@@ -165,6 +170,23 @@ func (f *AgentFile) write(path string, place func(from, to string) error) error 
 	}
 	return nil
 }
+
+// Rotated gives the file the agent's new key, with what the registry says of it.
+// The grants held are for the key before: Hold the renewed ones.
+func (f *AgentFile) Rotated(a Agent, key *AgentKey) error {
+	if a.ID != f.ID || a.Thumbprint != key.Thumbprint() {
+		return errors.New("the registry's answer is about another agent or key")
+	}
+	pem, err := key.PEM()
+	if err != nil {
+		return err
+	}
+	f.Key, f.KeyID, f.key = string(pem), a.KeyID, key
+	return nil
+}
+
+// AgentKey is the agent's key.
+func (f *AgentFile) AgentKey() *AgentKey { return f.key }
 
 // Hold adds a grant, which replaces one of the same id.
 func (f *AgentFile) Hold(g Grant) {

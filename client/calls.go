@@ -124,6 +124,49 @@ func (c *Client) moveAgent(ctx context.Context, ref, verb, reason string) (Chang
 	return change[Agent](ctx, c, http.MethodPost, at("/v1/agents", ref)+"/"+verb, "agent", because(reason))
 }
 
+// SetSpawn changes an agent's right to register children.
+func (c *Client) SetSpawn(ctx context.Context, ref string, to Spawn) (Change[Agent], error) {
+	return change[Agent](ctx, c, http.MethodPut, at("/v1/agents", ref)+"/spawn", "agent", to)
+}
+
+// SetOrgPolicy changes what an org, by id or name, demands of its agents and people.
+func (c *Client) SetOrgPolicy(ctx context.Context, org string, to OrgPolicy) (Change[Org], error) {
+	return change[Org](ctx, c, http.MethodPut, at("/v1/orgs", org)+"/policy", "org", to)
+}
+
+// AgentKeys lists the keys that an agent has and had, oldest first.
+func (c *Client) AgentKeys(ctx context.Context, ref string) iter.Seq2[KeyRecord, error] {
+	return list[KeyRecord](ctx, c, at("/v1/agents", ref)+"/keys", nil)
+}
+
+// RotateKey gives an agent another key, and its standing grants tokens for it.
+func (c *Client) RotateKey(ctx context.Context, ref string, in NewKey) (Change[Agent], error) {
+	return change[Agent](ctx, c, http.MethodPost, at("/v1/agents", ref)+"/keys", "agent", in)
+}
+
+// RecoverKey gives an agent the key that it committed to; it needs no credential.
+func (c *Client) RecoverKey(ctx context.Context, ref string, in NewKey) (Change[Agent], error) {
+	return change[Agent](ctx, c, http.MethodPost, at("/v1/agents", ref)+"/recover", "agent", in)
+}
+
+// RetireKey ends an earlier key of an agent before its overlap is over.
+func (c *Client) RetireKey(ctx context.Context, ref, thumbprint, reason string) (Change[KeyRecord], error) {
+	return change[KeyRecord](ctx, c, http.MethodPost, at(at("/v1/agents", ref)+"/keys", thumbprint)+"/retire", "key", because(reason))
+}
+
+// CompromiseKey ends a key at once; what it signed from a place of the log on (nil =
+// from now) is suspect.
+func (c *Client) CompromiseKey(ctx context.Context, ref, thumbprint, reason string, from *uint64) (Change[KeyRecord], error) {
+	in := map[string]any{}
+	if reason != "" {
+		in["reason"] = reason
+	}
+	if from != nil {
+		in["from"] = *from
+	}
+	return change[KeyRecord](ctx, c, http.MethodPost, at(at("/v1/agents", ref)+"/keys", thumbprint)+"/compromise", "key", in)
+}
+
 // IssueGrant gives an active agent capabilities.
 func (c *Client) IssueGrant(ctx context.Context, in NewGrant) (Change[Grant], error) {
 	return change[Grant](ctx, c, http.MethodPost, "/v1/grants", "grant", in)

@@ -95,6 +95,68 @@ type Agent struct {
 	Custodial      bool        `json:"custodial"`
 	Created        time.Time   `json:"created"`
 	Updated        time.Time   `json:"updated"`
+
+	KeySince    time.Time     `json:"key_since,omitzero"`      // zero: at Created
+	KeyEnded    bool          `json:"key_ended,omitempty"`     // JWK is compromised; the agent needs another
+	Retiring    []RetiringKey `json:"retiring,omitempty"`      // keys before JWK that still count
+	NextKeyHash string        `json:"next_key_hash,omitempty"` // commitment to the key after JWK
+	Parent      string        `json:"parent,omitempty"`        // the agent whose child it is
+	Ancestors   []string      `json:"ancestors,omitempty"`     // parent, its parent, ...
+	Spawn       Spawn         `json:"spawn,omitzero"`
+}
+
+// KeyAge is how long the agent has had its key.
+func (a Agent) KeyAge(now time.Time) time.Duration {
+	if a.KeySince.IsZero() {
+		return now.Sub(a.Created)
+	}
+	return now.Sub(a.KeySince)
+}
+
+// RetiringKey is an earlier key of an agent that counts until a time.
+type RetiringKey struct {
+	Thumbprint string    `json:"thumbprint"`
+	JWK        jose.JWK  `json:"jwk"`
+	NotAfter   time.Time `json:"not_after"`
+}
+
+// Spawn is an agent's right to register children.
+type Spawn struct {
+	Depth int `json:"depth"` // generations below; 0 = no children
+	Max   int `json:"max"`   // children at once
+}
+
+// NewKey is the input of RotateKey and RecoverKey.
+type NewKey struct {
+	JWK         jose.JWK `json:"jwk"`
+	Possession  string   `json:"possession"`              // AgentKey.ProvePossession
+	Overlap     *int64   `json:"overlap,omitempty"`       // seconds that the key before goes on; nil = an hour. Not for RecoverKey
+	NextKeyHash string   `json:"next_key_hash,omitempty"` // AgentKey.Commitment of the key after this one
+}
+
+// KeyRecord is a key that an agent has or had.
+type KeyRecord struct {
+	Thumbprint string    `json:"thumbprint"`
+	Agent      string    `json:"agent"`
+	N          int       `json:"n"`
+	KeyID      string    `json:"key_id"`
+	JWK        jose.JWK  `json:"jwk"`
+	Status     string    `json:"status"` // active | retiring | retired | compromised
+	Added      time.Time `json:"added"`
+	NotAfter   time.Time `json:"not_after,omitzero"`
+	Version    string    `json:"version"` // versionId of the DID log entry that added it
+	// Places in the log: it counted from AddedIndex to EndedIndex, and what it signed
+	// from CompromisedFrom on is suspect.
+	AddedIndex      *uint64 `json:"added_index,omitempty"`
+	EndedIndex      *uint64 `json:"ended_index,omitempty"`
+	CompromisedFrom *uint64 `json:"compromised_from,omitempty"`
+}
+
+// OrgPolicy is what an org demands of its agents and people.
+type OrgPolicy struct {
+	MaxKeyAge      int64 `json:"max_key_age,omitempty"`  // seconds; 0 = no limit
+	WarnKeyAge     int64 `json:"warn_key_age,omitempty"` // seconds; 0 = never
+	SeparateDuties bool  `json:"separate_duties,omitempty"`
 }
 
 // NewAgent is the input of RegisterAgent.
@@ -109,7 +171,10 @@ type NewAgent struct {
 	AuthorityLevel int         `json:"authority_level"`
 	Composition    []Component `json:"composition,omitempty"`
 	JWK            jose.JWK    `json:"jwk"`
-	Possession     string      `json:"possession"` // AgentKey.ProvePossession
+	Possession     string      `json:"possession"`              // AgentKey.ProvePossession
+	NextKeyHash    string      `json:"next_key_hash,omitempty"` // AgentKey.Commitment of the key after it
+	Parent         string      `json:"parent,omitempty"`        // of a child: id or DID
+	Spawn          *Spawn      `json:"spawn,omitempty"`         // its right to register children
 }
 
 // Grant is a capability grant. Its token is worth nothing without the agent's key.

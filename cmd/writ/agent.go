@@ -29,7 +29,7 @@ or by its DID; every command takes any of the three.
 ` + connectionHelp,
 	}
 	conn.bind(cmd)
-	cmd.AddCommand(agentNewCmd(conn), agentListCmd(conn), agentShowCmd(conn), agentAskCmd(conn),
+	cmd.AddCommand(agentNewCmd(conn), agentListCmd(conn), agentShowCmd(conn), agentAskCmd(conn), agentSpawnCmd(conn),
 		agentMoveCmd(conn, "approve", "Let a requested agent act within its grants", func(cmd *cobra.Command, c *client.Client, ref, _ string) (client.Change[client.Agent], error) {
 			return c.ApproveAgent(cmd.Context(), ref)
 		}),
@@ -51,6 +51,8 @@ type newAgent struct {
 	grant     string
 	audience  []string
 	file      string
+	nextKey   string
+	spawn     client.Spawn
 	noApprove bool
 }
 
@@ -83,6 +85,10 @@ registry never sees the private key.`,
 	f.StringVar(&n.grant, "grant", "", "capabilities of a first grant")
 	f.StringSliceVar(&n.audience, "audience", nil, "resource server that the grant is for; repeatable (default: the registry)")
 	f.StringVar(&n.file, "out", "", "`FILE` to write (default NAME.agent.json)")
+	f.StringVar(&n.nextKey, "next-key", "", "PEM `FILE` of the key that comes after; the agent commits to it (writ key commit makes one)")
+	f.StringVar(&n.in.Parent, "parent", "", "agent whose child it is: file, id or DID; a child is active at once")
+	f.IntVar(&n.spawn.Depth, "spawn-depth", 0, "generations of children it may have, 0 to 8")
+	f.IntVar(&n.spawn.Max, "spawn-max", 0, "children it may have at once")
 	f.BoolVar(&n.noApprove, "no-approve", false, "leave the approval to somebody else")
 	_ = cmd.MarkFlagRequired("name") // the flag exists
 	return cmd
@@ -119,6 +125,9 @@ func (n *newAgent) run(cmd *cobra.Command, conn *connection) error {
 	if _, err := os.Lstat(n.file); err == nil {
 		return fmt.Errorf("%s exists; it may hold the only copy of a key and is not overwritten (--out names another)", n.file)
 	}
+	if err := n.complete(); err != nil {
+		return err
+	}
 	c, err := conn.open(cmd)
 	if err != nil {
 		return err
@@ -129,7 +138,7 @@ func (n *newAgent) run(cmd *cobra.Command, conn *connection) error {
 	}
 	made := agentMade{DID: agent.Value.DID, ID: agent.Value.ID, Name: agent.Value.Name, Org: agent.Value.Org, Status: agent.Value.Status, AgentFile: n.file}
 	made.record(agent.Event)
-	if !n.noApprove {
+	if made.Status == "requested" && !n.noApprove { // a child is active already
 		approved, err := c.ApproveAgent(ctx, made.ID)
 		var p *client.Problem
 		switch {
@@ -155,6 +164,24 @@ func (n *newAgent) run(cmd *cobra.Command, conn *connection) error {
 		made.record(g.Event)
 	}
 	return conn.say(cmd, made, made.show)
+}
+
+// complete reads what the flags name by file.
+func (n *newAgent) complete() (err error) {
+	if n.nextKey != "" {
+		next, err := readKey(n.nextKey)
+		if err != nil {
+			return err
+		}
+		n.in.NextKeyHash = next.Commitment()
+	}
+	if n.spawn != (client.Spawn{}) {
+		n.in.Spawn = &n.spawn
+	}
+	if n.in.Parent != "" {
+		n.in.Parent, err = agentRef(n.in.Parent)
+	}
+	return err
 }
 
 func (m *agentMade) record(e *client.EventRef) {
@@ -304,6 +331,16 @@ func showAgent(s *screen, a client.Agent) {
 		"purpose", a.Purpose, "role", a.Role, "domains", strings.Join(a.Domains, ", "), "workflows", strings.Join(a.Workflows, ", "),
 		"level", strconv.Itoa(a.AuthorityLevel), "key", a.Thumbprint+"  (RFC 7638)", "DID update key", custody,
 		"since", a.Created.Format(time.RFC3339))
+	for _, k := range a.Retiring {
+		s.fields("earlier key", k.Thumbprint+"  until "+k.NotAfter.Format(time.RFC3339))
+	}
+	if a.KeyEnded {
+		s.fields("key", "compromised: it proves nothing any more")
+	}
+	if a.Spawn.Depth > 0 {
+		s.fields("children", fmt.Sprintf("up to %d at once, %d generations deep", a.Spawn.Max, a.Spawn.Depth))
+	}
+	s.fields("parent", a.Parent)
 	for _, c := range a.Composition {
 		s.fields(c.Kind, fmt.Sprintf("%s  sha256 %s  (vouched for by: %s)", c.Name, c.Digest, c.Source))
 	}
@@ -339,6 +376,39 @@ func agentMoveCmd(conn *connection, verb, short string, move func(*cobra.Command
 	if verb != "approve" {
 		cmd.Flags().StringVar(&reason, "reason", "", "machine name of the reason: [a-z0-9._-]")
 	}
+	return cmd
+}
+
+func agentSpawnCmd(conn *connection) *cobra.Command {
+	var to client.Spawn
+	cmd := &cobra.Command{
+		Use:   "spawn AGENT --depth N --max N",
+		Short: "Change an agent's right to register children",
+		Long: `Change an agent's right to register children of its own, which have less than it in
+every respect. Those it has stay. Whatever stops an agent stops its descendants.`,
+		Example: "  writ agent spawn planner.agent.json --depth 2 --max 5\n  writ agent spawn planner.agent.json --depth 0 --max 0",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := conn.open(cmd)
+			if err != nil {
+				return err
+			}
+			ref, err := agentRef(args[0])
+			if err != nil {
+				return err
+			}
+			ch, err := c.SetSpawn(cmd.Context(), ref, to)
+			if err != nil {
+				return err
+			}
+			return conn.say(cmd, saidChange("agent", ch), func(s *screen) {
+				s.printf("%s may have %d children at once, %d generations deep\n", s.bold(printable(ch.Value.Name)), ch.Value.Spawn.Max, ch.Value.Spawn.Depth)
+				s.event(ch.Event)
+			})
+		},
+	}
+	cmd.Flags().IntVar(&to.Depth, "depth", 0, "generations below, 0 to 8")
+	cmd.Flags().IntVar(&to.Max, "max", 0, "children at once, 0 to 1000")
 	return cmd
 }
 

@@ -63,7 +63,7 @@ var own = map[string][]string{
 	"internal/oidc":                {"internal/canon", "internal/jose", "registry"},
 	"internal/sqlstore":            {"internal/canon", "registry", "registry/journal", "anchor", "anchor/tlog"},
 	"registry/registrytest":        {"internal/...", "registry/..."},
-	"client":                       {"internal/canon", "internal/jose", "registry/capability", "client/..."},
+	"client":                       {"internal/canon", "internal/jose", "registry/capability", "registry/did", "client/..."},
 	"client/verify":                {"internal/canon", "internal/jose", "registry/capability", "anchor/tlog"},
 	"api":                          {"api/problem", "web", "internal/canon", "internal/jose", "internal/trace", "registry/...", "anchor", "anchor/tlog"},
 	"api/problem":                  {"registry", "anchor", "internal/canon"},
