@@ -62,7 +62,7 @@ const (
 // Error is every error of this package. Detail is for the caller: it names what the
 // DID's own host did, and no address. Err is for the operator.
 type Error struct {
-	DID    string
+	DID    string // as it was asked for
 	Code   Code
 	Reason Reason // "" where the code says it all
 	Detail string

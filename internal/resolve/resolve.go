@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -174,6 +175,27 @@ func (r *Resolver) Resolve(ctx context.Context, text string, opts Options) (Resu
 	return Result{d, doc, metadata, AssuranceLog, a.log, a.asked}, nil
 }
 
+// Fetch returns the body at an https URL of at most limit bytes, behind the same fence
+// as documents: for what a resolved issuer publishes beside them. It remembers nothing.
+// Errors: *Error, with the URL for a DID.
+func (r *Resolver) Fetch(ctx context.Context, rawURL, accept string, limit int64) ([]byte, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+		return nil, &Error{rawURL, InvalidOptions, "", "not an https URL of a host", err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.config.Timeout)
+	defer cancel()
+	var body []byte
+	err = r.inSlot(ctx, func() error {
+		body, err = r.exchanger.get(ctx, u.String(), accept, limit)
+		return err
+	})
+	if err != nil {
+		return nil, named(rawURL, err)
+	}
+	return body, nil
+}
+
 func (r *Resolver) resolveKey(d did.DID, opts Options) (Result, error) {
 	doc, err := did.KeyDocument(d)
 	if err != nil {
@@ -258,24 +280,33 @@ func (a *answer) result() (*answer, error) {
 // ask asks the host of d.
 func (r *Resolver) ask(ctx context.Context, d did.DID) *answer {
 	a := &answer{asked: r.config.Now()}
-	err := r.slots.Acquire(ctx, 1)
-	if err != nil {
-		err = &Error{Code: Internal, Reason: Timeout, Detail: "too many exchanges wait", Err: err}
-	} else {
-		defer r.slots.Release(1)
+	err := r.inSlot(ctx, func() error {
 		if d.Method() == did.MethodWeb {
-			err = r.askWeb(ctx, d, a)
-		} else {
-			err = r.askWebVH(ctx, d, a)
+			return r.askWeb(ctx, d, a)
 		}
+		return r.askWebVH(ctx, d, a)
+	})
+	if err != nil {
+		return &answer{err: named(d.String(), err), asked: a.asked, ttl: r.config.NegativeTTL}
 	}
-	if err == nil {
-		return a
-	}
-	a = &answer{err: &Error{Code: Internal, Detail: "cannot be resolved now", Err: err}, asked: a.asked, ttl: r.config.NegativeTTL}
-	errors.As(err, &a.err)
-	a.err.DID = d.String()
 	return a
+}
+
+// inSlot runs one of at most maxConcurrent exchanges.
+func (r *Resolver) inSlot(ctx context.Context, exchange func() error) error {
+	if err := r.slots.Acquire(ctx, 1); err != nil {
+		return &Error{Code: Internal, Reason: Timeout, Detail: "too many exchanges wait", Err: err}
+	}
+	defer r.slots.Release(1)
+	return exchange()
+}
+
+// named returns err as the *Error of a DID or URL.
+func named(subject string, err error) *Error {
+	e := &Error{Code: Internal, Detail: "cannot be resolved now", Err: err}
+	errors.As(err, &e)
+	e.DID = subject
+	return e
 }
 
 const (
@@ -286,11 +317,11 @@ const (
 
 // askWeb fetches a did.json (did:web section 3.2): strict JSON, and the document of d.
 func (r *Resolver) askWeb(ctx context.Context, d did.DID, a *answer) error {
-	url, err := d.URL()
+	place, err := d.URL()
 	if err != nil {
 		return err
 	}
-	body, err := r.exchanger.get(ctx, url, acceptDocument, MaxDocument)
+	body, err := r.exchanger.get(ctx, place, acceptDocument, MaxDocument)
 	if err != nil {
 		return err
 	}
@@ -309,11 +340,11 @@ func (r *Resolver) askWeb(ctx context.Context, d did.DID, a *answer) error {
 
 // askWebVH fetches and verifies a log, and the proofs of its witnesses if it has any.
 func (r *Resolver) askWebVH(ctx context.Context, d did.DID, a *answer) error {
-	url, err := d.URL()
+	place, err := d.URL()
 	if err != nil {
 		return err
 	}
-	body, err := r.exchanger.get(ctx, url, acceptLog, did.MaxLog)
+	body, err := r.exchanger.get(ctx, place, acceptLog, did.MaxLog)
 	if err != nil {
 		return err
 	}
@@ -342,11 +373,11 @@ func (r *Resolver) askWebVH(ctx context.Context, d did.DID, a *answer) error {
 // verifyWitnessed is VerifyLog with the proofs that the host publishes. Where it has
 // none, what the log lacks is told, not the missing file.
 func (r *Resolver) verifyWitnessed(ctx context.Context, d did.DID, body []byte, now time.Time, lacking error) (did.Resolution, error) {
-	url, err := d.WitnessURL()
+	place, err := d.WitnessURL()
 	if err != nil {
 		return did.Resolution{}, err
 	}
-	file, err := r.exchanger.get(ctx, url, acceptWitnesses, did.MaxWitnessFile)
+	file, err := r.exchanger.get(ctx, place, acceptWitnesses, did.MaxWitnessFile)
 	if errors.Is(err, NotFound) {
 		return did.Resolution{}, lacking
 	}

@@ -935,6 +935,49 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+func TestFetch(t *testing.T) {
+	h := newHost(t, nil, nil)
+	h.put("/log/checkpoint", []byte("a checkpoint"))
+	r := h.resolver(nil)
+	for range 2 { // nothing is remembered
+		if got, err := r.Fetch(t.Context(), h.origin()+"/log/checkpoint", "text/plain", 12); err != nil || string(got) != "a checkpoint" {
+			t.Errorf("got %s, %v", got, err)
+		}
+	}
+	if n := h.hits.Load(); n != 2 {
+		t.Errorf("asked %d times", n)
+	}
+	for name, c := range map[string]struct {
+		url    string
+		limit  int64
+		code   resolve.Code
+		reason resolve.Reason
+	}{
+		"too long":    {h.origin() + "/log/checkpoint", 11, resolve.InvalidDID, resolve.Size},
+		"not there":   {h.origin() + "/nothing", 1, resolve.NotFound, ""},
+		"http":        {strings.Replace(h.origin(), "https", "http", 1) + "/log/checkpoint", 12, resolve.InvalidOptions, ""},
+		"file":        {"file:///etc/hosts", 12, resolve.InvalidOptions, ""},
+		"a password":  {strings.Replace(h.origin(), "//", "//a:b@", 1) + "/log/checkpoint", 12, resolve.InvalidOptions, ""},
+		"a fragment":  {h.origin() + "/log/checkpoint#x", 12, resolve.InvalidOptions, ""},
+		"no host":     {"https:///x", 12, resolve.InvalidOptions, ""},
+		"no URL":      {"://", 12, resolve.InvalidOptions, ""},
+		"not trusted": {"https://other.example:" + h.port + "/log/checkpoint", 12, resolve.Internal, ""},
+	} {
+		_, err := r.Fetch(t.Context(), c.url, "*/*", c.limit)
+		wantError(t, name, err, c.code, c.reason)
+	}
+	closed := h.resolver(func(c *resolve.Config) { c.Allow = nil })
+	_, err := closed.Fetch(t.Context(), h.origin()+"/log/checkpoint", "*/*", 12)
+	wantError(t, "loopback", err, resolve.InvalidDID, resolve.Address)
+	_, err = closed.Fetch(t.Context(), "https://127.0.0.1:"+h.port+"/", "*/*", 12)
+	wantError(t, "loopback by number", err, resolve.InvalidDID, resolve.Address)
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.Fetch(done, h.origin()+"/log/checkpoint", "*/*", 12); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestCodes(t *testing.T) {
 	for code, want := range map[resolve.Code]struct {
 		uri    string
