@@ -95,15 +95,10 @@ func (d Document) Key(id string) (jose.PublicKey, bool) {
 // by then, or whose limits cannot be read, is none.
 func (d Document) KeyAt(id string, at time.Time) (jose.PublicKey, bool) {
 	k, m, ok := d.method(id)
-	for _, limit := range []string{m.Expires, m.Revoked} {
-		if limit == "" {
-			continue
-		}
-		if end, err := time.Parse(time.RFC3339, limit); err != nil || !at.Before(end) {
-			return jose.PublicKey{}, false
-		}
+	if !ok || !stands(at, m.Expires, m.Revoked) {
+		return jose.PublicKey{}, false
 	}
-	return k, ok
+	return k, true
 }
 
 func (d Document) method(id string) (jose.PublicKey, VerificationMethod, bool) {
