@@ -46,7 +46,7 @@ type host struct {
 }
 
 // certificate returns one for host.example until a time, and its root.
-func certificate(t *testing.T, name string, until time.Time) (tls.Certificate, *x509.CertPool) {
+func certificate(t testing.TB, name string, until time.Time) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -71,7 +71,7 @@ func certificate(t *testing.T, name string, until time.Time) (tls.Certificate, *
 }
 
 // newHost starts a host. nil as handler serves its files.
-func newHost(t *testing.T, handler http.HandlerFunc, change func(*tls.Config)) *host {
+func newHost(t testing.TB, handler http.HandlerFunc, change func(*tls.Config)) *host {
 	t.Helper()
 	h := &host{files: map[string][]byte{}}
 	if handler == nil {
@@ -119,6 +119,7 @@ func (h *host) origin() string { return "https://host.example:" + h.port }
 func (h *host) resolver(change func(*resolve.Config)) *resolve.Resolver {
 	c := resolve.Config{
 		Allow: []netip.Prefix{loopback}, RootCAs: h.roots, Timeout: 20 * time.Second,
+		Now: func() time.Time { return start.Add(24 * time.Hour) },
 		Lookup: func(context.Context, string) ([]netip.Addr, error) {
 			return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
 		},
@@ -141,7 +142,7 @@ type agent struct {
 }
 
 // newAgent makes a log of n entries.
-func newAgent(t *testing.T, h *host, n int, change func(*did.GenesisParams)) *agent {
+func newAgent(t testing.TB, h *host, n int, change func(*did.GenesisParams)) *agent {
 	t.Helper()
 	p := did.GenesisParams{
 		Origin: h.origin(), Path: []string{"agents", "1"}, Time: start,
@@ -162,7 +163,7 @@ func newAgent(t *testing.T, h *host, n int, change func(*did.GenesisParams)) *ag
 }
 
 // update appends an entry an hour after the one before, by the next of the keys.
-func (a *agent) update(t *testing.T, p did.UpdateParams) did.Entry {
+func (a *agent) update(t testing.TB, p did.UpdateParams) did.Entry {
 	t.Helper()
 	n := len(a.lines)
 	p.Time, p.Signer, p.NextKeys = start.Add(time.Duration(n)*time.Hour), key(byte(n+1)), []jose.PublicKey{key(byte(n + 2)).Public()}
@@ -353,7 +354,7 @@ func TestWrongAnswers(t *testing.T) {
 	h := newHost(t, nil, nil)
 	a := newAgent(t, h, 2, nil)
 	other := newAgent(t, h, 2, func(p *did.GenesisParams) { p.TTL = time.Minute })
-	future := newAgent(t, h, 1, func(p *did.GenesisParams) { p.Time = time.Now().Add(2 * time.Minute) })
+	future := newAgent(t, h, 1, func(p *did.GenesisParams) { p.Time = start.Add(24*time.Hour + 2*time.Minute) })
 	id := h.web() + ":agents:1"
 	for name, c := range map[string]struct {
 		did    string
@@ -995,4 +996,20 @@ func TestCodes(t *testing.T) {
 			t.Errorf("%s: got %s, %d", code, code.URI(), code.Status())
 		}
 	}
+}
+
+// BenchmarkResolveRemembered resolves a log of ten entries that the host was asked for
+// once.
+func BenchmarkResolveRemembered(b *testing.B) {
+	h := newHost(b, nil, nil)
+	a := newAgent(b, h, 10, nil)
+	h.put(a.path, a.log(10))
+	r := h.resolver(nil)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := r.Resolve(b.Context(), a.did.String(), resolve.Options{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
