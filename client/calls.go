@@ -139,6 +139,13 @@ func (c *Client) AgentKeys(ctx context.Context, ref string) iter.Seq2[KeyRecord,
 	return list[KeyRecord](ctx, c, at("/v1/agents", ref)+"/keys", nil)
 }
 
+// DIDLog returns the did:webvh log of an agent, by id, as JSON Lines. Verify it with
+// did.VerifyLog. It needs no credential.
+func (c *Client) DIDLog(ctx context.Context, id string) ([]byte, error) {
+	a, err := c.do(ctx, request{method: http.MethodGet, path: at("/agents", id) + "/did.jsonl", repeatable: true, public: true})
+	return a.body, err
+}
+
 // RotateKey gives an agent another key, and its standing grants tokens for it.
 func (c *Client) RotateKey(ctx context.Context, ref string, in NewKey) (Change[Agent], error) {
 	return change[Agent](ctx, c, http.MethodPost, at("/v1/agents", ref)+"/keys", "agent", in)
