@@ -273,7 +273,7 @@ func (r *Registry) endKey(tx Tx, a Agent, k *AgentKey, compromised bool, from *u
 	body := KeyEnd{DID: a.DID, Thumbprint: k.Thumbprint, Status: k.Status, Reason: reason}
 	if counted && a.Status != AgentRevoked {
 		entry, err := r.publishKeys(tx, a)
-		if err != nil {
+		if err != nil && !errors.Is(err, errLogFull) { // the key ends all the same
 			return k, Draft{}, err
 		}
 		body.DIDEntryHash = entry.EntryHash

@@ -221,6 +221,30 @@ func TestRevokedAgentsDIDIsDeactivated(t *testing.T) {
 	}
 }
 
+// A DID log that is full keeps no key alive: what ends a key, or the agent, works.
+func TestFullDIDLog(t *testing.T) {
+	h := registrytest.New(t)
+	a := h.NewAgent(t, "a")
+	h.Clock.Add(5 * time.Second)
+	h.LimitDIDLogs(100)
+	var e *registry.Error
+	if err := a.TryRotate(t, h.Call()); !errors.As(err, &e) || e.Code != "did_log_full" {
+		t.Errorf("rotate: %v", err)
+	}
+	if out, err := h.EndKey(t.Context(), h.Call(), a.ID, a.Thumbprint, true, nil, ""); err != nil || out.Value.Status != registry.KeyCompromised {
+		t.Errorf("compromise: %+v, %v", out.Value, err)
+	}
+	if _, err := h.RevokeAgent(t.Context(), h.Call(), a.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Tend(t.Context(), 10); err != nil {
+		t.Fatal(err)
+	}
+	if _, res := keysOf(t, h, a); !res.Deactivated {
+		t.Error("the DID is not deactivated")
+	}
+}
+
 // Keys that no agent may have are refused by name and never stored.
 func TestRefusedKeys(t *testing.T) {
 	h := registrytest.New(t)

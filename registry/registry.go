@@ -39,6 +39,7 @@ type Registry struct {
 	Config
 	callers   *otter.Cache[[32]byte, known]
 	callerAge time.Duration // the constant; tests change it
+	maxDIDLog int           // the constant; tests change it
 }
 
 // New makes a Registry.
@@ -46,7 +47,7 @@ func New(c Config) *Registry {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Registry{c, newCallers(), callerAge}
+	return &Registry{c, newCallers(), callerAge, maxDIDLog}
 }
 
 // TokenKeyID is the DID URL of the key that signs grant tokens.

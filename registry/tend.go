@@ -81,7 +81,7 @@ func (r *Registry) retire(tx Tx, a Agent, actor Actor) (Agent, Draft, error) {
 	}
 	a.Updated = now
 	entry, err := r.publishKeys(tx, a)
-	if err != nil {
+	if err != nil && !errors.Is(err, errLogFull) { // the key ends all the same
 		return a, Draft{}, err
 	}
 	var d Draft
@@ -114,7 +114,14 @@ func (r *Registry) schedule(tx Tx, a Agent) error {
 	return tx.Tend(a.ID, due)
 }
 
+// maxDIDLog is how long a DID log gets before its end, in bytes: that must fit too.
+const maxDIDLog = did.MaxLog - 32<<10
+
+// errLogFull: the agent's DID log has room for its end only.
+var errLogFull = &Error{Kind: Conflict, Code: "did_log_full", Detail: "the agent's DID log is full, after hundreds of changes of its keys: register the agent anew"}
+
 // publishKeys appends an entry with the keys that the agent holds to its DID log.
+// errLogFull: there is room for the entries that end it only.
 func (r *Registry) publishKeys(tx Tx, a Agent) (did.Entry, error) {
 	p := did.UpdateParams{Custodian: r.Origin, NoKeys: a.KeyEnded}
 	if !a.KeyEnded {
@@ -136,6 +143,9 @@ func (r *Registry) publishKeys(tx Tx, a Agent) (did.Entry, error) {
 		return did.Entry{}, err
 	}
 	n := len(res.Versions) + 1
+	if len(log) > r.maxDIDLog || n > did.MaxEntries-4 {
+		return did.Entry{}, errLogFull
+	}
 	if p.Signer, err = r.updateKey(a, res, n); err != nil {
 		return did.Entry{}, err
 	}
