@@ -12,9 +12,8 @@ import (
 
 func (s *server) routeAgents() {
 	route(s, huma.Operation{OperationID: "request-agent", Method: http.MethodPost, Path: "/v1/agents", Tags: []string{"agents"},
-		DefaultStatus: http.StatusCreated, Summary: "Register an agent with its key; it may do nothing until it is approved"}, s.requestAgent)
-	route(s, huma.Operation{OperationID: "list-agents", Method: http.MethodGet, Path: "/v1/agents", Tags: []string{"agents"},
-		Summary: "The agents of an org"}, s.listAgents)
+		DefaultStatus: http.StatusCreated, Summary: "Register an agent with its key; it may do nothing until it is approved",
+		Description: "With approve, and a first grant if there is one, all of it is one commit, or nothing."}, s.requestAgent)
 	route(s, huma.Operation{OperationID: "get-agent", Method: http.MethodGet, Path: "/v1/agents/{agent}", Tags: []string{"agents"},
 		Summary: "One agent, by id or by any of its DIDs"}, s.getAgent)
 	for _, m := range []struct {
@@ -58,6 +57,8 @@ type NewAgent struct {
 	NextKeyHash    string         `json:"next_key_hash,omitempty" doc:"Commitment to the key after it (pre-rotation)"`
 	Parent         string         `json:"parent,omitempty" doc:"Id or DID of the agent whose child it is; an agent that calls is the parent"`
 	Spawn          *NewSpawn      `json:"spawn,omitempty" doc:"Its right to register children; none where absent"`
+	Approve        bool           `json:"approve,omitempty" doc:"Approve it as well; the caller needs the right to, and an org that does not separate duties"`
+	Grant          *FirstGrant    `json:"grant,omitempty" doc:"With approve: issue it this grant"`
 }
 
 // NewComponent is one part of an agent's runtime composition.
@@ -88,7 +89,15 @@ type AgentAnswer struct {
 	Event *registry.EventRef `json:"event,omitempty" doc:"Absent where nothing changed"`
 }
 
-func (s *server) requestAgent(ctx context.Context, call registry.Call, in *struct{ Body NewAgent }) (*created[AgentAnswer], error) {
+// NewAgentAnswer is a registered agent with what it was given.
+type NewAgentAnswer struct {
+	Agent  registry.Agent      `json:"agent"`
+	Grant  *registry.Grant     `json:"grant,omitempty" doc:"Its first grant, if one was asked for"`
+	Event  *registry.EventRef  `json:"event,omitempty" doc:"The first of events"`
+	Events []registry.EventRef `json:"events,omitempty" doc:"All that was recorded, in order"`
+}
+
+func (s *server) requestAgent(ctx context.Context, call registry.Call, in *struct{ Body NewAgent }) (*created[NewAgentAnswer], error) {
 	b := in.Body
 	parts := make([]registry.Component, len(b.Composition))
 	for i, c := range b.Composition {
@@ -98,25 +107,22 @@ func (s *server) requestAgent(ctx context.Context, call registry.Call, in *struc
 	if b.Spawn != nil {
 		spawn = registry.Spawn(*b.Spawn)
 	}
-	out, err := s.Registry.RequestAgent(ctx, call, registry.NewAgent{
+	agent := registry.NewAgent{
 		NextKeyHash: b.NextKeyHash, Parent: b.Parent, Spawn: spawn,
 		Org: b.Org, Sponsor: b.Sponsor, Name: b.Name, Purpose: b.Purpose, Role: b.Role, Domains: b.Domains, Workflows: b.Workflows,
 		AuthorityLevel: b.AuthorityLevel, Composition: parts, JWK: b.JWK.RawMessage, Possession: b.Possession,
-	})
+	}
+	if b.Approve {
+		return s.onboardAgent(ctx, call, agent, b.Grant)
+	}
+	if b.Grant != nil {
+		return nil, registry.Invalid("/grant", "needs approve: only an active agent holds a grant")
+	}
+	out, err := s.Registry.RequestAgent(ctx, call, agent)
 	if err != nil {
 		return nil, err
 	}
-	return create(out, "/v1/agents/"+out.Value.ID, AgentAnswer{out.Value, eventOf(out)}), nil
-}
-
-func (s *server) listAgents(ctx context.Context, call registry.Call, in *struct {
-	OrgFilter
-	Status registry.AgentStatus `query:"status" enum:"requested,active,suspended,revoked"`
-	PageParams
-}) (*plain[page[registry.Agent]], error) {
-	return listed(in.PageParams, "agents", func(a registry.Agent) string { return a.ID }, func(p registry.Page) ([]registry.Agent, error) {
-		return s.Registry.ListAgents(ctx, call.Caller, in.Org, in.Status, p)
-	})
+	return create(out, "/v1/agents/"+out.Value.ID, NewAgentAnswer{out.Value, nil, eventOf(out), out.Events}), nil
 }
 
 // AgentPath names an agent.

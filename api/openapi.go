@@ -103,6 +103,7 @@ func (s *server) enumerate() {
 		values         []any
 	}{
 		{"Agent", "status", []any{"requested", "active", "suspended", "revoked"}},
+		{"InventoryItem", "status", []any{"requested", "active", "suspended", "revoked"}},
 		{"Grant", "status", []any{"active", "revoked"}},
 		{"CatalogueAction", "reversibility", []any{"reversible", "compensable", "irreversible"}},
 		{"Scope", "kind", []any{"global", "org", "agent", "grant"}},

@@ -99,13 +99,19 @@ var placeholder = regexp.MustCompile(`\\\{\w+\\\}`)
 
 // operation finds what is described for a request.
 func (w *world) operation(method, path string) *huma.Operation {
+	operations := func(item *huma.PathItem) map[string]*huma.Operation {
+		return map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put}
+	}
+	if item := w.spec.Paths[path]; item != nil { // such as /v1/agents/export, which is no agent
+		return operations(item)[method]
+	}
 	for template, item := range w.spec.Paths {
 		segment := "[^/]+"
 		if strings.HasSuffix(template, "{path}") {
 			segment = ".+"
 		}
 		if regexp.MustCompile("^" + placeholder.ReplaceAllString(regexp.QuoteMeta(template), segment) + "$").MatchString(path) {
-			return map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put}[method]
+			return operations(item)[method]
 		}
 	}
 	return nil
@@ -159,6 +165,8 @@ func TestEveryOperation(t *testing.T) {
 		{id: "list-peps", good: call{"/v1/peps", nil}, bad: call{"/v1/peps?cursor=x", nil}},
 		{id: "request-agent", good: call{"/v1/agents", map[string]any{"name": "c", "jwk": other.Public().JWK(), "possession": w.Possession(t, other, registry.HouseOrg, "c")}}, bad: call{"/v1/agents", `{"name":"c"}`}},
 		{id: "list-agents", good: call{"/v1/agents?status=active", nil}, bad: call{"/v1/agents?status=x", nil}},
+		{id: "export-agents", good: call{"/v1/agents/export?format=csv&name=a", nil}, bad: call{"/v1/agents/export?format=xml", nil}},
+		{id: "offboard-agents", good: call{"/v1/agents/offboard", `{"filter":{"name":"nobody"}}`}, bad: call{"/v1/agents/offboard", `{}`}},
 		{id: "get-agent", good: call{"/v1/agents/" + a.ID, nil}, bad: call{"/v1/agents/x", nil}},
 		{id: "approve-agent", good: call{"/v1/agents/" + requested + "/approve", nil}, bad: call{"/v1/agents/" + requested + "/approve", `{"x":1}`}},
 		{id: "suspend-agent", good: call{"/v1/agents/" + requested + "/suspend", `{"reason":"drill"}`}, bad: call{"/v1/agents/" + requested + "/suspend", `{"reason":"A drill"}`}},

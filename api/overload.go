@@ -32,7 +32,7 @@ func stop(c *gin.Context) bool {
 		return false
 	}
 	switch c.FullPath() {
-	case "/v1/kill", "/v1/agents/:agent/revoke", "/v1/agents/:agent/suspend", "/v1/grants/:id/revoke":
+	case "/v1/kill", "/v1/agents/:agent/revoke", "/v1/agents/:agent/suspend", "/v1/agents/offboard", "/v1/grants/:id/revoke":
 		return true
 	}
 	return false

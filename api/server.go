@@ -162,6 +162,7 @@ func (s *server) routes() *gin.Engine {
 	s.routePEPs()
 	s.routeAgents()
 	s.routeKeys()
+	s.routeInventory()
 	s.routeGrants()
 	s.routeKill()
 	s.routeEvents()

@@ -368,12 +368,17 @@ func (s *seeder) write(ctx context.Context, m made, decisions int64) error {
 	}
 	err = errors.Join(
 		s.row("agent_keys", m.key.Thumbprint, a.ID, 1, string(key)),
-		s.row("agents", a.ID, a.Org, a.Name, string(a.Status), a.Thumbprint, string(doc)),
+		s.row("agents", a.ID, a.Org, a.Name, string(a.Status), a.Thumbprint, a.Sponsor, a.Created.UnixMilli(), string(doc)),
+		s.row("agent_usage", a.ID, a.Org, 0, a.Created.UnixMilli()),
 		s.row("agent_dids", a.DID, a.ID),
 		s.row("agent_dids", a.WebDID, a.ID),
 		s.row("did_entries", a.ID, 1, m.line),
 		s.row("grants", g.ID, g.Org, g.Agent, string(g.Status), string(grant)),
+		s.row("grant_usage", g.ID, g.Org, g.Agent, g.Created.UnixMilli(), g.Expires.UnixMilli()),
 	)
+	for _, action := range g.Actions() {
+		err = errors.Join(err, s.row("grant_actions", g.Org, action, g.Agent, g.ID, g.Expires.UnixMilli()))
+	}
 	if err != nil {
 		return err
 	}
@@ -456,7 +461,9 @@ func (s *seeder) grow(ctx context.Context) error {
 	for _, b := range out.Bundles {
 		err = errors.Join(err, s.exec(ctx, `INSERT OR REPLACE INTO log_bundles (log, idx, data) VALUES (?, ?, ?)`, s.log, int64(b.Index), b.Data))
 	}
-	return errors.Join(err, s.exec(ctx, `UPDATE logs SET size = ?, root = ?, time_ms = ? WHERE log = ?`, int64(out.Size), out.Root[:], s.now.UnixMilli(), s.log))
+	return errors.Join(err, s.exec(ctx, `UPDATE logs SET size = ?, root = ?, time_ms = ? WHERE log = ?`, int64(out.Size), out.Root[:], s.now.UnixMilli(), s.log),
+		// What was seeded is not read again by the loop that follows the log.
+		s.exec(ctx, `INSERT OR REPLACE INTO projections (name, after) VALUES ('usage', ?)`, strconv.FormatInt(s.base+int64(out.Size)-1, 10)))
 }
 
 // dropIndexes drops what is written at random places: sorting all rows once costs
@@ -529,12 +536,15 @@ const rowsAtOnce = 50
 func (s *seeder) openTables() {
 	s.tables = map[string]*rows{}
 	for table, columns := range map[string]string{
-		"agents":      "id, org, name, status, thumbprint, doc",
-		"agent_keys":  "thumbprint, agent, n, doc",
-		"agent_dids":  "did, agent",
-		"did_entries": "agent, n, entry",
-		"grants":      "id, org, agent, status, doc",
-		"events":      "place, cid, org, org_seq, agent, seq, type, time_ms, artifact",
+		"agents":        "id, org, name, status, thumbprint, sponsor, key_since_ms, doc",
+		"agent_keys":    "thumbprint, agent, n, doc",
+		"agent_dids":    "did, agent",
+		"agent_usage":   "agent, org, last_ms, created_ms",
+		"did_entries":   "agent, n, entry",
+		"grants":        "id, org, agent, status, doc",
+		"grant_usage":   "id, org, agent, since_ms, expires_ms",
+		"grant_actions": "org, action, agent, id, expires_ms",
+		"events":        "place, cid, org, org_seq, agent, seq, type, time_ms, artifact",
 	} {
 		s.tables[table] = &rows{s: s, head: "INSERT INTO " + table + " (" + columns + ") VALUES ", width: strings.Count(columns, ",") + 1}
 	}

@@ -354,10 +354,12 @@ func separate(tx Tx, c Caller, a Agent) error {
 		}
 	}
 	if c.ID == a.Sponsor || c.Actor == artifact.Actor {
-		return &Error{Kind: Denied, Code: "separate_duties", Detail: "the org wants another human than the one who asked for the agent or answers for it"}
+		return errSeparate
 	}
 	return nil
 }
+
+var errSeparate = &Error{Kind: Denied, Code: "separate_duties", Detail: "the org wants another human than the one who asked for the agent or answers for it"}
 
 func checkReason(s string) error {
 	if s == "" {

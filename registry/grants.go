@@ -32,47 +32,65 @@ type NewGrant struct {
 // IssueGrant gives an active agent capabilities, within what it is approved
 // for, and returns the grant with its token.
 func (r *Registry) IssueGrant(ctx context.Context, call Call, in NewGrant) (Outcome[Grant], error) {
-	var none Outcome[Grant]
-	caps, err := capability.Parse(in.Capabilities)
+	n, err := r.readGrant(in)
 	if err != nil {
-		return none, &Error{Kind: Malformed, Field: "/capabilities", Detail: err.Error(), Err: err}
+		return Outcome[Grant]{}, err
 	}
-	g, err := r.newGrant(in)
-	if err != nil {
-		return none, err
-	}
-	g.Capabilities = caps.String()
 	return commit(ctx, r, call, false, func(tx Tx) (Grant, *EventDraft, error) {
-		g := g // the closure may run twice
 		a, err := findAgent(tx, in.Agent)
 		if err != nil {
-			return g, nil, err
+			return n.grant, nil, err
 		}
 		if err := call.Caller.may(a.Org, RoleRegistrar); err != nil {
-			return g, nil, hide(err, "agent")
+			return n.grant, nil, hide(err, "agent")
 		}
-		if err := r.stands(tx, a); err != nil {
-			return g, nil, err
-		}
-		if err := g.fit(a, in.AuthorityLevel); err != nil {
-			return g, nil, err
-		}
-		if g.StatusIndex, err = tx.NextCounter("status_list"); err != nil {
-			return g, nil, err
-		}
-		epoch, err := tx.Epoch(Scope{ScopeOrg, a.Org})
-		if err != nil {
-			return g, nil, err
-		}
-		if err := r.signGrant(&g, a, caps, epoch); err != nil {
-			return g, nil, err
-		}
-		return g, &EventDraft{Type: EventGrantIssued, Org: g.Org, Agent: g.Agent, Body: GrantIssued{
-			Grant: g.ID, DID: a.DID, TokenHash: g.TokenHash, Capabilities: canon.Digest([]byte(g.Capabilities)),
-			Audience: g.Audience, Domain: g.Domain, Workflow: g.Workflow, AuthorityLevel: g.AuthorityLevel,
-			NotBefore: g.NotBefore.Format(TimeFormat), Expires: g.Expires.Format(TimeFormat),
-		}}, tx.InsertGrant(g)
+		return r.issue(tx, a, *n)
 	})
+}
+
+// grantee is a grant that has been looked at as far as that needs no transaction.
+type grantee struct {
+	grant Grant
+	caps  capability.Set
+	level *int
+}
+
+// readGrant validates a grant.
+func (r *Registry) readGrant(in NewGrant) (*grantee, error) {
+	caps, err := capability.Parse(in.Capabilities)
+	if err != nil {
+		return nil, &Error{Kind: Malformed, Field: "/capabilities", Detail: err.Error(), Err: err}
+	}
+	g, err := r.newGrant(in)
+	g.Capabilities = caps.String()
+	return &grantee{g, caps, in.AuthorityLevel}, err
+}
+
+// issue writes a grant to an agent that may have it, and drafts its event.
+func (r *Registry) issue(tx Tx, a Agent, n grantee) (Grant, *EventDraft, error) {
+	g := n.grant
+	if err := r.stands(tx, a); err != nil {
+		return g, nil, err
+	}
+	if err := g.fit(a, n.level); err != nil {
+		return g, nil, err
+	}
+	var err error
+	if g.StatusIndex, err = tx.NextCounter("status_list"); err != nil {
+		return g, nil, err
+	}
+	epoch, err := tx.Epoch(Scope{ScopeOrg, a.Org})
+	if err != nil {
+		return g, nil, err
+	}
+	if err := r.signGrant(&g, a, n.caps, epoch); err != nil {
+		return g, nil, err
+	}
+	return g, &EventDraft{Type: EventGrantIssued, Org: g.Org, Agent: g.Agent, Body: GrantIssued{
+		Grant: g.ID, DID: a.DID, TokenHash: g.TokenHash, Capabilities: canon.Digest([]byte(g.Capabilities)),
+		Audience: g.Audience, Domain: g.Domain, Workflow: g.Workflow, AuthorityLevel: g.AuthorityLevel,
+		NotBefore: g.NotBefore.Format(TimeFormat), Expires: g.Expires.Format(TimeFormat),
+	}}, tx.InsertGrant(g)
 }
 
 func (r *Registry) newGrant(in NewGrant) (Grant, error) {

@@ -89,6 +89,7 @@ type Tx interface {
 	OrgTx
 	PrincipalTx
 	AgentTx
+	InventoryTx
 	GrantTx
 	AuthorityTx
 	EvidenceTx

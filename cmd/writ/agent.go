@@ -30,6 +30,7 @@ or by its DID; every command takes any of the three.
 	}
 	conn.bind(cmd)
 	cmd.AddCommand(agentNewCmd(conn), agentListCmd(conn), agentShowCmd(conn), agentAskCmd(conn), agentSpawnCmd(conn),
+		agentExportCmd(conn), agentOffboardCmd(conn),
 		agentMoveCmd(conn, "approve", "Let a requested agent act within its grants", func(cmd *cobra.Command, c *client.Client, ref, _ string) (client.Change[client.Agent], error) {
 			return c.ApproveAgent(cmd.Context(), ref)
 		}),
@@ -263,38 +264,6 @@ func agentRef(arg string) (string, error) {
 		return "", err
 	}
 	return f.ID, nil
-}
-
-func agentListCmd(conn *connection) *cobra.Command {
-	var org, status string
-	var limit int
-	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "List the agents of an org",
-		Example: "  writ agent list --status active\n  writ agent list --org acme --json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := conn.open(cmd)
-			if err != nil {
-				return err
-			}
-			agents, err := client.Collect(c.Agents(cmd.Context(), org, status), limit)
-			if err != nil {
-				return err
-			}
-			return conn.say(cmd, map[string]any{"items": agents}, func(s *screen) {
-				rows := make([][]string, len(agents))
-				for i, a := range agents {
-					rows[i] = []string{a.Name, a.Status, strconv.Itoa(a.AuthorityLevel), a.ID, a.DID}
-				}
-				s.table([]string{"NAME", "STATUS", "LEVEL", "ID", "DID"}, rows)
-			})
-		},
-	}
-	cmd.Flags().StringVar(&org, "org", "", "org, by id or name (default: that of the credential)")
-	cmd.Flags().StringVar(&status, "status", "", "requested, active, suspended or revoked")
-	cmd.Flags().IntVar(&limit, "limit", 0, "how many at most (default: all)")
-	return cmd
 }
 
 func agentShowCmd(conn *connection) *cobra.Command {

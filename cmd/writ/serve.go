@@ -113,6 +113,7 @@ type server struct {
 	registry    *registry.Registry
 	pdp         *policy.PDP
 	journal     *journal.Journal
+	usage       *registry.Usage
 	redis       *hotstate.Redis // nil without --redis
 	moved       chan struct{}   // wakes fanOut
 	checkpoints *anchor.Checkpointer
@@ -288,6 +289,7 @@ func (s *server) openRegistry(ctx context.Context) error {
 		return err
 	}
 	s.journal = journal.New(journal.Config{Backend: backend, Log: s.logOrigin, Ready: s.writable, Observe: s.metrics.ObserveCommit, Moved: s.authorityMoved})
+	s.usage = &registry.Usage{Store: backend.Usage(), Logger: s.log}
 	token, err := s.keys.ed25519(keyToken)
 	if err != nil {
 		return err
@@ -416,6 +418,7 @@ func (s *server) serve(run context.Context, listener net.Listener) error {
 	s.tasks.Go(func() error { return s.checkpoints.Run(run) })
 	s.tasks.Go(func() error { return s.pdp.Run(run) })
 	s.tasks.Go(func() error { return s.tend(run) })
+	s.tasks.Go(func() error { return s.usage.Run(run) })
 	if s.redis != nil {
 		s.tasks.Go(func() error { return s.fanOut(run) })
 	}

@@ -96,13 +96,16 @@ func (t tx) AgentByDID(did string) (registry.Agent, error) {
 }
 
 func (t tx) ListAgents(f registry.AgentFilter) ([]registry.Agent, error) {
-	return docs[registry.Agent](t.conn, "agent", `SELECT doc FROM agents WHERE (?1 = '' OR org = ?1) AND (?2 = '' OR status = ?2) AND id > ?3 ORDER BY id LIMIT ?4`,
-		f.Org, f.Status, f.After, f.Limit)
+	query, args := selectDocs("agents", f.Page, "org", f.Org, "status", string(f.Status))
+	return docs[registry.Agent](t.conn, "agent", query, args...)
 }
 
 func (t tx) InsertAgent(a registry.Agent, dids []string, entry string) error {
-	if err := t.exec("agent", `INSERT INTO agents (id, org, name, status, thumbprint, parent, doc) VALUES (?, ?, ?, ?, ?, nullif(?, ''), ?)`,
-		a.ID, a.Org, a.Name, a.Status, a.Thumbprint, a.Parent, encode(a)); err != nil {
+	if err := t.exec("agent", `INSERT INTO agents (id, org, name, status, thumbprint, parent, sponsor, key_since_ms, doc) VALUES (?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?)`,
+		a.ID, a.Org, a.Name, a.Status, a.Thumbprint, a.Parent, a.Sponsor, keySince(a), encode(a)); err != nil {
+		return err
+	}
+	if err := t.indexAgent(a); err != nil {
 		return err
 	}
 	for _, did := range dids {
@@ -114,7 +117,8 @@ func (t tx) InsertAgent(a registry.Agent, dids []string, entry string) error {
 }
 
 func (t tx) UpdateAgent(a registry.Agent) error {
-	return t.exec("agent", `UPDATE agents SET status = ?, thumbprint = ?, doc = ? WHERE id = ?`, a.Status, a.Thumbprint, encode(a), a.ID)
+	return t.exec("agent", `UPDATE agents SET status = ?, thumbprint = ?, sponsor = ?, key_since_ms = ?, doc = ? WHERE id = ?`,
+		a.Status, a.Thumbprint, a.Sponsor, keySince(a), encode(a), a.ID)
 }
 
 func (t tx) CountChildren(parent string) (n int, err error) {
@@ -162,16 +166,22 @@ func (t tx) Grant(id string) (registry.Grant, error) {
 }
 
 func (t tx) ListGrants(f registry.GrantFilter) ([]registry.Grant, error) {
-	return docs[registry.Grant](t.conn, "grant", `SELECT doc FROM grants WHERE (?1 = '' OR org = ?1) AND (?2 = '' OR agent = ?2) AND (?3 = '' OR status = ?3) AND id > ?4 ORDER BY id LIMIT ?5`,
-		f.Org, f.Agent, f.Status, f.After, f.Limit)
+	query, args := selectDocs("grants", f.Page, "agent", f.Agent, "org", f.Org, "status", string(f.Status))
+	return docs[registry.Grant](t.conn, "grant", query, args...)
 }
 
 func (t tx) InsertGrant(g registry.Grant) error {
-	return t.exec("grant", `INSERT INTO grants (id, org, agent, status, doc) VALUES (?, ?, ?, ?, ?)`, g.ID, g.Org, g.Agent, g.Status, encode(g))
+	if err := t.exec("grant", `INSERT INTO grants (id, org, agent, status, doc) VALUES (?, ?, ?, ?, ?)`, g.ID, g.Org, g.Agent, g.Status, encode(g)); err != nil {
+		return err
+	}
+	return t.indexGrant(g)
 }
 
 func (t tx) UpdateGrant(g registry.Grant) error {
-	return t.exec("grant", `UPDATE grants SET status = ?, doc = ? WHERE id = ?`, g.Status, encode(g), g.ID)
+	if err := t.exec("grant", `UPDATE grants SET status = ?, doc = ? WHERE id = ?`, g.Status, encode(g), g.ID); err != nil || g.Status == registry.GrantActive {
+		return err
+	}
+	return t.forgetGrant(g.ID)
 }
 
 func (t tx) NextCounter(name string) (n int64, err error) {
@@ -252,6 +262,19 @@ func (t tx) BumpEpoch(s registry.Scope) error {
 		return err
 	}
 	return t.exec("authority", `UPDATE authority SET version = version + 1`)
+}
+
+// selectDocs reads a page of a table in id order, along the index of the first
+// column that is asked for; its pairs are columns and values, "" for any.
+func selectDocs(table string, p registry.Page, pairs ...string) (query string, args []any) {
+	query, plus := `SELECT doc FROM `+table+` WHERE `, ``
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			query, plus = query+plus+pairs[i]+` = ? AND `, `+` // no other index
+			args = append(args, pairs[i+1])
+		}
+	}
+	return query + `id > ? ORDER BY id LIMIT ?`, append(args, p.After, p.Limit)
 }
 
 const eventColumns = `SELECT place, cid, org, org_seq, agent, seq, type, time_ms, artifact FROM events `
