@@ -83,6 +83,8 @@ var public = []struct {
 	{http.MethodGet, "/log/tile/{path}", "get-tile", "log", "A hash tile or entry bundle", "C2SP tlog-tiles; path is as it says there, with its slashes.",
 		nil, "application/octet-stream", "The tile", nil},
 	{http.MethodGet, "/.well-known/did.json", "get-registry-did", "did", "The registry's did:web document", "", nil, "application/did+json", "DID document", did.Document{}},
+	{http.MethodGet, "/.well-known/writ-trust", "get-trust-list", "trust", "Whom the orgs of this registry trust, as far as they publish it",
+		"A compact JWS of typ trust-list+jwt by the registry's token key.", nil, "application/trust-list+jwt", "The signed list", nil},
 	{http.MethodGet, "/agents/{id}/did.json", "get-agent-did", "did", "An agent's parallel did:web document", "", nil, "application/did+json", "DID document", did.Document{}},
 	{http.MethodGet, "/agents/{id}/did.jsonl", "get-agent-did-log", "did", "An agent's did:webvh log", "", nil, "text/jsonl", "JSON Lines", nil},
 	{http.MethodGet, "/healthz", "healthz", "operations", "Whether the process answers", "", nil, "application/json", "It does", Health{}},

@@ -100,7 +100,7 @@ var placeholder = regexp.MustCompile(`\\\{\w+\\\}`)
 // operation finds what is described for a request.
 func (w *world) operation(method, path string) *huma.Operation {
 	operations := func(item *huma.PathItem) map[string]*huma.Operation {
-		return map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put}
+		return map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put, "DELETE": item.Delete}
 	}
 	if item := w.spec.Paths[path]; item != nil { // such as /v1/agents/export, which is no agent
 		return operations(item)[method]
@@ -147,6 +147,9 @@ func TestEveryOperation(t *testing.T) {
 		body any
 	}
 	none := call{}
+	trusted := w.Trust(t, "did:web:friend.example").ID
+	trust := map[string]any{"issuer": "did:web:other.example", "token_keys": []string{other.Public().Multikey()}, "log_key": registrytest.LogKey(t, "other.example/log", 1),
+		"audiences": []string{"https://erp.example"}, "capabilities": "read:invoices"}
 	rows := []struct {
 		id       string
 		good     call
@@ -181,6 +184,12 @@ func TestEveryOperation(t *testing.T) {
 		{id: "list-events", good: call{"/v1/events?order=newest&limit=3", nil}, bad: call{"/v1/events?order=x", nil}},
 		{id: "get-event", good: call{"/v1/events/" + cid, nil}, bad: call{"/v1/events/x", nil}},
 		{id: "get-receipt", good: call{"/v1/events/" + cid + "/receipt", nil}, bad: call{"/v1/events/" + cid + "/receipt?disclose=some", nil}},
+		{id: "put-org-domain", good: call{"/v1/orgs/acme/domain", `{"domain":""}`}, bad: call{"/v1/orgs/acme/domain", `{"domain":"localhost"}`}},
+		{id: "add-trust", good: call{"/v1/trust", trust}, bad: call{"/v1/trust", trust}},
+		{id: "list-trust", good: call{"/v1/trust", nil}, bad: call{"/v1/trust?org=nobody", nil}},
+		{id: "get-trust", good: call{"/v1/trust/" + trusted, nil}, bad: call{"/v1/trust/x", nil}},
+		{id: "remove-trust", good: call{"/v1/trust/" + trusted + "?reason=over", nil}, bad: call{"/v1/trust/" + trusted, nil}},
+		{id: "get-trust-list", good: call{"/.well-known/writ-trust", nil}, noAccess: true},
 		{id: "list-anchors", good: call{"/v1/anchors", nil}, bad: call{"/v1/anchors?limit=x", nil}},
 		{id: "verify", good: call{"/v1/verify", ask()}, bad: call{"/v1/verify", `{}`}},
 		{id: "revoke-grant", good: call{"/v1/grants/" + g.ID + "/revoke", nil}, bad: call{"/v1/grants/x/revoke", nil}},
@@ -205,7 +214,7 @@ func TestEveryOperation(t *testing.T) {
 	}
 	described := map[string]string{}
 	for path, item := range w.spec.Paths {
-		for method, op := range map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put} {
+		for method, op := range map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put, "DELETE": item.Delete} {
 			if op != nil {
 				described[op.OperationID] = method + " " + path
 			}

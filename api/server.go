@@ -168,6 +168,8 @@ func (s *server) routes() *gin.Engine {
 	s.routeEvents()
 	s.routeAnchors()
 	e.POST("/v1/agents/:agent/recover", s.stranger, s.strictBody, s.recoverKey)
+	s.routeDomains()
+	s.routeTrust()
 	e.POST("/v1/verify", s.limit, s.authenticated, s.strictBody, s.verify)
 
 	// OpenID AuthZEN Authorization API 1.0.
@@ -180,6 +182,7 @@ func (s *server) routes() *gin.Engine {
 	e.GET("/log/tile/*path", s.tile)
 	s.conformance.routes(s, e)
 	e.GET("/.well-known/did.json", s.registryDID)
+	e.GET("/.well-known/writ-trust", s.trustList)
 	e.GET("/agents/:id/did.json", s.agentDID)
 	e.GET("/agents/:id/did.jsonl", s.agentDIDLog)
 	e.GET("/openapi.yaml", s.serveYAML)

@@ -23,6 +23,8 @@ type Org struct {
 	ID          string    `json:"id"`
 	Name        string    `json:"name"`
 	DisplayName string    `json:"display_name,omitempty"`
+	Policy      OrgPolicy `json:"policy,omitzero"`
+	Domain      string    `json:"domain,omitempty"` // of its agents' DIDs; "" = the registry's origin
 	Created     time.Time `json:"created"`
 }
 

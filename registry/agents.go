@@ -176,7 +176,7 @@ func (r *Registry) newAgent(in NewAgent, org Org, c Caller, key jose.PublicKey) 
 		return a, did.Entry{}, err
 	}
 	gen, err := did.Genesis(did.GenesisParams{
-		Origin: r.Origin, Path: []string{"agents", a.ID}, Time: a.Created,
+		Origin: r.originFor(org), Path: []string{"agents", a.ID}, Time: a.Created,
 		Signer: r.UpdateKey, NextKeys: []jose.PublicKey{next.Public()}, Keys: []jose.PublicKey{key},
 		Custodian: r.Origin,
 	})

@@ -25,6 +25,10 @@ const (
 	EventKeyEnded           = "agent.key_ended"
 	EventDIDDeactivated     = "agent.did_deactivated"
 	EventOrgPolicySet       = "org.policy_set"
+	EventOrgDomainSet       = "org.domain_set"
+	EventTrustAdded         = "trust.added"
+	EventTrustRemoved       = "trust.removed"
+	EventTrustAlarmed       = "trust.alarmed"
 	EventGrantIssued        = "grant.issued"
 	EventGrantRevoked       = "grant.revoked"
 	EventKillSet            = "kill.set"
@@ -151,6 +155,38 @@ type OrgPolicySet struct {
 	MaxKeyAge      int64 `json:"max_key_age"`  // seconds; 0 = no limit
 	WarnKeyAge     int64 `json:"warn_key_age"` // seconds; 0 = never
 	SeparateDuties bool  `json:"separate_duties"`
+}
+
+// OrgDomainSet: the DIDs of the org's new agents are at this domain.
+type OrgDomainSet struct {
+	Domain string `json:"domain"` // "" = the registry's origin
+}
+
+// TrustAdded: the org accepts grants of a foreign registry, signed by these keys.
+type TrustAdded struct {
+	Trust     string   `json:"trust"`
+	Issuer    string   `json:"issuer"`     // DID
+	TokenKeys []string `json:"token_keys"` // Multikeys
+	LogKey    string   `json:"log_key"`    // C2SP signed-note verifier key
+	Terms     string   `json:"terms"`      // digest of who, where and how far
+	Public    bool     `json:"public"`
+}
+
+// TrustRemoved: it accepts them no more.
+type TrustRemoved struct {
+	Trust  string `json:"trust"`
+	Issuer string `json:"issuer"`
+	Reason string `json:"reason"`
+}
+
+// TrustAlarmed: an issuer, or an agent of it, contradicted itself or what is pinned;
+// nothing of it is believed.
+type TrustAlarmed struct {
+	Trust    string    `json:"trust"`
+	Issuer   string    `json:"issuer"`
+	Subject  string    `json:"subject"` // DID of the issuer or of the agent
+	Code     AlarmCode `json:"code"`
+	Evidence string    `json:"evidence"` // digest of what was shown
 }
 
 // GrantIssued: the agent holds a grant.

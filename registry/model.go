@@ -16,6 +16,7 @@ type Org struct {
 	Name        string    `json:"name"` // unique, [a-z0-9-]
 	DisplayName string    `json:"display_name,omitempty"`
 	Policy      OrgPolicy `json:"policy,omitzero"`
+	Domain      string    `json:"domain,omitempty"` // of its agents' DIDs; "" = the registry's origin
 	Created     time.Time `json:"created"`
 }
 

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,6 +33,8 @@ type Config struct {
 	NextKey   jose.Signer                                    // signs the second of those that were made before Successor
 	Successor func(agent string, n int) (jose.Signer, error) // signs the n-th entry of an agent's DID log, from 2
 	Now       func() time.Time                               // nil = time.Now
+	// LookupTXT asks DNS, as net.Resolver does; nil: orgs have no domains of their own.
+	LookupTXT func(ctx context.Context, name string) ([]string, error)
 }
 
 // Registry offers the use cases. It is safe for concurrent use.
@@ -40,6 +43,15 @@ type Registry struct {
 	callers   *otter.Cache[[32]byte, known]
 	callerAge time.Duration // the constant; tests change it
 	maxDIDLog int           // the constant; tests change it
+	published *published
+}
+
+// published is the trust list as it was last signed.
+type published struct {
+	sync.Mutex
+	token     string
+	authority uint64
+	at        time.Time
 }
 
 // New makes a Registry.
@@ -47,7 +59,7 @@ func New(c Config) *Registry {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Registry{c, newCallers(), callerAge, maxDIDLog}
+	return &Registry{Config: c, callers: newCallers(), callerAge: callerAge, maxDIDLog: maxDIDLog, published: &published{}}
 }
 
 // TokenKeyID is the DID URL of the key that signs grant tokens.

@@ -93,6 +93,7 @@ type Tx interface {
 	GrantTx
 	AuthorityTx
 	EvidenceTx
+	TrustTx
 }
 
 // OrgTx holds orgs, their enforcement points and catalogues.

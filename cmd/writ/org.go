@@ -20,8 +20,8 @@ func newOrgCmd() *cobra.Command {
 	conn := &connection{}
 	cmd := &cobra.Command{
 		Use:   "org",
-		Short: "Create, list and show orgs",
-		Long:  "Create, list and show orgs, the tenants of a registry. Only an operator creates one.\n" + connectionHelp,
+		Short: "Create, list and show orgs, and settle what each demands",
+		Long:  "Create, list and show orgs, the tenants of a registry. Only an operator creates one;\nits owner says what it demands and where its agents' DIDs are.\n" + connectionHelp,
 	}
 	conn.bind(cmd)
 	var display string
@@ -80,13 +80,24 @@ func newOrgCmd() *cobra.Command {
 			return conn.say(cmd, org, func(s *screen) { showOrg(s, org) })
 		},
 	}
-	cmd.AddCommand(create, list, show)
+	cmd.AddCommand(create, list, show, newOrgPolicyCmd(conn), newOrgDomainCmd(conn))
 	return cmd
 }
 
 func showOrg(s *screen, o client.Org) {
 	s.printf("%s\n", s.bold(printable(o.Name)))
-	s.fields("id", o.ID, "display name", o.DisplayName, "since", o.Created.Format(time.RFC3339))
+	age := func(seconds int64) string {
+		if seconds == 0 {
+			return ""
+		}
+		return shortDuration(time.Duration(seconds) * time.Second)
+	}
+	duties := ""
+	if o.Policy.SeparateDuties {
+		duties = "separate"
+	}
+	s.fields("id", o.ID, "display name", o.DisplayName, "since", o.Created.Format(time.RFC3339), "domain", o.Domain,
+		"keys end at", age(o.Policy.MaxKeyAge), "keys due at", age(o.Policy.WarnKeyAge), "duties", duties)
 }
 
 // newPrincipalCmd manages humans.

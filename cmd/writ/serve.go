@@ -311,6 +311,7 @@ func (s *server) openRegistry(ctx context.Context) error {
 		Successor: func(agent string, n int) (jose.Signer, error) {
 			return next.Derive(fmt.Sprintf("writ did-update %s %d", agent, n))
 		},
+		LookupTXT: net.DefaultResolver.LookupTXT,
 	})
 	s.pdp = policy.New(s.journal, s.Origin, token.Public(), nil)
 	s.pdp.Ready = s.writable

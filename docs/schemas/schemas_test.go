@@ -59,6 +59,10 @@ var events = []struct {
 	{registry.EventKeyEnded, anAgent, registry.KeyEnd{}, "A key of the agent counts no more."},
 	{registry.EventDIDDeactivated, anAgent, registry.DIDDeactivated{}, "The DID of a revoked agent resolves to no key any more."},
 	{registry.EventOrgPolicySet, noAgent, registry.OrgPolicySet{}, "What the org demands of its agents and people from here on."},
+	{registry.EventOrgDomainSet, noAgent, registry.OrgDomainSet{}, "The DIDs of the org's new agents are at this domain."},
+	{registry.EventTrustAdded, noAgent, registry.TrustAdded{}, "The org accepts grants of a foreign registry, signed by these keys."},
+	{registry.EventTrustRemoved, noAgent, registry.TrustRemoved{}, "The org accepts grants of a foreign registry no more."},
+	{registry.EventTrustAlarmed, noAgent, registry.TrustAlarmed{}, "A foreign registry, or an agent of it, contradicted itself or what is pinned of it."},
 	{registry.EventGrantIssued, anAgent, registry.GrantIssued{}, "The agent holds a grant."},
 	{registry.EventGrantRevoked, anAgent, registry.GrantEnded{}, "The grant has ended for good."},
 	{registry.EventKillSet, maybe, registry.KillChanged{}, "The scope is stopped."},
@@ -104,9 +108,12 @@ var members = map[string]schema{
 	"next_key_hash": maybeEmpty(`Qm[1-9A-HJ-NP-Za-km-z]{44}`), "KeyRotated.did_entry_hash": maybeEmpty(`Qm[1-9A-HJ-NP-Za-km-z]{44}`), "KeyEnd.did_entry_hash": maybeEmpty(`Qm[1-9A-HJ-NP-Za-km-z]{44}`),
 	"KeyEnd.status": enum("retired", "compromised"), "compromised_from": maybeEmpty("(0|[1-9][0-9]{0,15})"),
 	"spawn_depth": {"type": "integer", "minimum": 0, "maximum": 8}, "spawn_max": {"type": "integer", "minimum": 0, "maximum": 1000},
-	"authority_level": {"type": "integer", "minimum": 0, "maximum": 4},
-	"scope":           pattern("(global|(org|agent|grant):" + uuid + ")"),
-	"status":          enum("requested", "active", "suspended", "revoked"), "roles[]": enum("owner", "registrar", "policy_author", "approver", "auditor", "operator"),
+	"trust": pattern(uuid), "issuer": pattern(`did:web:[A-Za-z0-9._:%-]+`), "subject": pattern(didRE), "token_keys[]": pattern(key), "terms": pattern(digest),
+	"log_key": pattern(`[^+ ]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+`), "evidence": pattern(digest), "OrgDomainSet.domain": maybeEmpty(`[a-z0-9-]+(\.[a-z0-9-]+)+`),
+	"TrustAlarmed.code": enum("key_not_pinned", "checkpoint_foreign", "log_forked", "log_shrunk", "did_forked"),
+	"authority_level":   {"type": "integer", "minimum": 0, "maximum": 4},
+	"scope":             pattern("(global|(org|agent|grant):" + uuid + ")"),
+	"status":            enum("requested", "active", "suspended", "revoked"), "roles[]": enum("owner", "registrar", "policy_author", "approver", "auditor", "operator"),
 	"Actor.kind": enum("principal", "pep", "agent", "registry"), "verdict": enum("permit", "deny", "step_up"),
 	"reasons[]": pattern("[a-z_]+"), "qualified_by[]": enum("unknown_action", "material", "egress", "irreversible", "verdict"),
 	"commitments{}": pattern(digest), "action": maybeEmpty(`[^:]+:[^:]+`),
@@ -393,6 +400,13 @@ func TestRecordedEventsFit(t *testing.T) {
 	_, err = h.RevokeGrant(ctx, call, g.ID, "over")
 	must(err)
 	_, err = h.SetOrgPolicy(ctx, call, registry.HouseOrg, registry.OrgPolicy{WarnKeyAge: 3600})
+	must(err)
+	h.TXT.Set("_writ.agents.acme.example", "org="+a.Org)
+	_, err = h.SetDomain(ctx, call, registry.HouseOrg, "agents.acme.example")
+	must(err)
+	trust := h.Trust(t, "did:web:other.example")
+	must(h.RaiseAlarm(ctx, trust.ID, trust.Issuer, registry.FollowedIssuer, registry.AlarmLogFork, "drill", canon.Digest(nil)))
+	_, err = h.RemoveTrust(ctx, call, trust.ID, "drill")
 	must(err)
 	_, err = h.SetSpawn(ctx, call, a.ID, registry.Spawn{Depth: 1, Max: 2})
 	must(err)

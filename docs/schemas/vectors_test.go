@@ -151,6 +151,14 @@ func bodies(commitments map[string]string) []struct {
 		}},
 		{registry.EventKeyEnded, acme, agent, owner, registry.KeyEnd{DID: did, Thumbprint: fixed("thumbprint", 32), Status: registry.KeyCompromised, CompromisedFrom: "7", Reason: "stolen-laptop"}},
 		{registry.EventDIDDeactivated, acme, agent, registry.Actor{Kind: registry.ActorRegistry, ID: acme}, registry.DIDDeactivated{DID: did, DIDEntryHash: "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG"}},
+		{registry.EventOrgDomainSet, acme, "", owner, registry.OrgDomainSet{Domain: "agents.acme.example"}},
+		{registry.EventTrustAdded, acme, "", owner, registry.TrustAdded{
+			Trust: id(20), Issuer: "did:web:other.example", TokenKeys: []string{key}, LogKey: "other.example/log+c6ab4e0e+AQfjxMNtJC0Y4OF7t3OwMdS4+vuu6KYMAbMDbCUX8ZpE", Terms: fixed("terms", 32), Public: true,
+		}},
+		{registry.EventTrustAlarmed, acme, "", registry.Actor{Kind: registry.ActorRegistry, ID: acme}, registry.TrustAlarmed{
+			Trust: id(20), Issuer: "did:web:other.example", Subject: "did:web:other.example", Code: registry.AlarmLogFork, Evidence: fixed("evidence", 32),
+		}},
+		{registry.EventTrustRemoved, acme, "", owner, registry.TrustRemoved{Trust: id(20), Issuer: "did:web:other.example", Reason: "log-forked"}},
 	}
 }
 

@@ -4,13 +4,17 @@
 package registrytest
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/writ-registry/writ/internal/hotstate"
 	"github.com/writ-registry/writ/internal/jose"
@@ -37,8 +41,32 @@ type House struct {
 	Operator registry.Caller
 	Secret   string // the operator's credential
 	Clock    *Clock
+	TXT      *Zone // what it hears from DNS
 
 	gate registry.Call
+}
+
+// Zone is DNS as a test sets it: TXT records by name. The test sets it before it
+// asks.
+type Zone struct {
+	mu      sync.Mutex
+	records map[string][]string
+}
+
+// Set sets the TXT records of a name.
+func (z *Zone) Set(name string, records ...string) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.records[name] = records
+}
+
+func (z *Zone) lookup(_ context.Context, name string) ([]string, error) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if r, ok := z.records[name]; ok {
+		return r, nil
+	}
+	return nil, fmt.Errorf("%s: no such host", name)
 }
 
 // Clock is a clock that a test moves.
@@ -106,11 +134,13 @@ func Open(t testing.TB, dir string, opts ...Option) *House {
 		t.Fatal(err)
 	}
 	token, update, next := Key(1), Key(2), Key(3)
+	zone := &Zone{records: map[string][]string{}}
 	r := registry.New(registry.Config{
 		Store: j, Origin: Origin, DID: web.String(), TokenKey: token, UpdateKey: update, NextKey: next, Now: clock.Now,
 		Successor: func(agent string, n int) (jose.Signer, error) { return next.Derive(fmt.Sprint(agent, n)) },
+		LookupTXT: zone.lookup,
 	})
-	return &House{Registry: r, PDP: policy.New(j, Origin, token.Public(), clock.Now), DB: db, Journal: j, Clock: clock}
+	return &House{Registry: r, PDP: policy.New(j, Origin, token.Public(), clock.Now), DB: db, Journal: j, Clock: clock, TXT: zone}
 }
 
 // Key is a fixed Ed25519 key.
@@ -313,4 +343,32 @@ func (h *House) Catalogue(t testing.TB, actions ...registry.CatalogueAction) {
 	if _, err := h.ActivateCatalogue(t.Context(), h.Call(), registry.HouseOrg, actions); err != nil {
 		t.Fatalf("activate catalogue: %v", err)
 	}
+}
+
+// LogKey is the verifier key of a log, made of a number.
+func LogKey(t testing.TB, origin string, n byte) string {
+	t.Helper()
+	public := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, ed25519.SeedSize)).Public().(ed25519.PublicKey)
+	key, err := note.NewEd25519VerifierKey(origin, public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// Trust puts an issuer on the trust list of the operator's org.
+func (h *House) Trust(t testing.TB, issuer string, change ...func(*registry.NewTrust)) registry.Trust {
+	t.Helper()
+	in := registry.NewTrust{
+		Org: registry.HouseOrg, Issuer: issuer, TokenKeys: []string{Key(1).Public().Multikey()}, LogKey: LogKey(t, "other.example/log", 4),
+		Audiences: []string{"https://erp.example"}, Capabilities: "read:invoices", AuthorityLevel: 2,
+	}
+	for _, f := range change {
+		f(&in)
+	}
+	out, err := h.AddTrust(t.Context(), h.Call(), in)
+	if err != nil {
+		t.Fatalf("add trust: %v", err)
+	}
+	return out.Value
 }

@@ -1,0 +1,192 @@
+package api_test
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/registry/registrytest"
+)
+
+// victim is what the org of the victim has, by the names of path parameters and of
+// what bodies name.
+type victim map[string]string
+
+// tenantCall is how another org's owner calls a route with ids that are not its own.
+type tenantCall struct {
+	query string
+	body  any
+	// shut: the answer must be 403 or 404. Otherwise it is a success that shows
+	// nothing of the victim: a list, or what everybody sees.
+	shut bool
+}
+
+// tenantCalls has a row for every operation that answers to credentials.
+func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
+	scope := func(kind, id string) map[string]any {
+		return map[string]any{"scope": map[string]any{"kind": kind, "id": id}}
+	}
+	key := registrytest.Key(99)
+	agent := map[string]any{"org": v["org"], "name": "mole", "jwk": key.Public().JWK(), "possession": w.Possession(t, key, v["org"], "mole")}
+	act := map[string]any{
+		"subject": map[string]any{"type": "agent", "id": v["did"]}, "action": map[string]any{"name": "read"},
+		"resource": map[string]any{"type": "invoices", "id": "1"}, "context": map[string]any{"token": v["token"], "proof": "x.y.z"},
+	}
+	shut := func(body any) tenantCall { return tenantCall{body: body, shut: true} }
+	of := "?org=" + v["org"]
+	return map[string]tenantCall{
+		"GET /v1/whoami":                                {},
+		"POST /v1/orgs":                                 shut(map[string]any{"name": "third"}),
+		"GET /v1/orgs":                                  {},
+		"GET /v1/orgs/{org}":                            shut(nil),
+		"PUT /v1/orgs/{org}/catalogue":                  shut(map[string]any{"actions": []any{}}),
+		"GET /v1/orgs/{org}/catalogue":                  shut(nil),
+		"PUT /v1/orgs/{org}/policy":                     shut(map[string]any{"max_key_age": 60}),
+		"PUT /v1/orgs/{org}/domain":                     shut(map[string]any{"domain": "agents.acme.example"}),
+		"POST /v1/principals":                           shut(map[string]any{"org": v["org"], "roles": []string{"auditor"}}),
+		"GET /v1/principals":                            {query: of, shut: true},
+		"POST /v1/peps":                                 shut(map[string]any{"org": v["org"], "name": "mole", "resources": []string{"https://erp.example"}}),
+		"GET /v1/peps":                                  {query: of, shut: true},
+		"POST /v1/agents":                               shut(agent),
+		"GET /v1/agents":                                {query: of, shut: true},
+		"GET /v1/agents/export":                         {query: of, shut: true},
+		"POST /v1/agents/offboard":                      shut(map[string]any{"agents": []string{v["agent"]}}),
+		"GET /v1/agents/{agent}":                        shut(nil),
+		"POST /v1/agents/{agent}/approve":               shut(nil),
+		"POST /v1/agents/{agent}/suspend":               shut(nil),
+		"POST /v1/agents/{agent}/resume":                shut(nil),
+		"POST /v1/agents/{agent}/revoke":                shut(nil),
+		"GET /v1/agents/{agent}/keys":                   shut(nil),
+		"POST /v1/agents/{agent}/keys":                  shut(map[string]any{"jwk": key.Public().JWK(), "possession": w.Possession(t, key, v["org"], "a")}),
+		"POST /v1/agents/{agent}/keys/{key}/retire":     shut(nil),
+		"POST /v1/agents/{agent}/keys/{key}/compromise": shut(nil),
+		"PUT /v1/agents/{agent}/spawn":                  shut(map[string]any{"depth": 1, "max": 1}),
+		"POST /v1/grants":                               shut(map[string]any{"agent": v["agent"], "capabilities": "read:invoices"}),
+		"GET /v1/grants":                                {query: "?agent=" + v["agent"], shut: true},
+		"GET /v1/grants/{id}":                           shut(nil),
+		"POST /v1/grants/{id}/revoke":                   shut(nil),
+		"POST /v1/kill":                                 shut(scope("org", v["org"])),
+		"GET /v1/kill":                                  {},
+		"POST /v1/kill/release":                         shut(scope("agent", v["agent"])),
+		"GET /v1/events":                                {query: of, shut: true},
+		"GET /v1/events/{cid}":                          shut(nil),
+		"GET /v1/events/{cid}/receipt":                  shut(nil),
+		"GET /v1/anchors":                               {}, // of the one log of all orgs: sizes, hashes and ledgers
+		"POST /v1/trust":                                shut(map[string]any{"org": v["org"], "issuer": "did:web:mole.example", "token_keys": []string{registrytest.Key(1).Public().Multikey()}, "log_key": registrytest.LogKey(t, "mole.example/log", 1), "audiences": []string{"https://erp.example"}, "capabilities": "read:invoices"}),
+		"GET /v1/trust":                                 {query: of, shut: true},
+		"GET /v1/trust/{trust}":                         shut(nil),
+		"DELETE /v1/trust/{trust}":                      shut(nil),
+		// Any org's resource server may ask; who proves nothing is told nothing.
+		"POST /v1/verify": {body: act},
+		// A principal asks for no decisions.
+		"POST /access/v1/evaluation": shut(act),
+	}
+}
+
+// TestTenantsAreApart calls every operation as the owner of another org, with ids
+// of the victim. A route without a row fails: say what another tenant gets of it.
+func TestTenantsAreApart(t *testing.T) {
+	w := open(t)
+	v := settle(t, w)
+	w.must("POST", "/v1/orgs", `{"name":"beta"}`)
+	thief := w.must("POST", "/v1/principals", `{"org":"beta","roles":["owner","auditor","registrar"]}`)["secret"].(string)
+	calls := tenantCalls(t, w, v)
+	for path, item := range w.spec.Paths {
+		for method, op := range map[string]*huma.Operation{
+			"GET": item.Get, "POST": item.Post, "PUT": item.Put, "DELETE": item.Delete, "PATCH": item.Patch,
+		} {
+			name := method + " " + path
+			call, known := calls[name]
+			delete(calls, name)
+			switch {
+			case op == nil:
+			case !known && len(op.Security) == 0: // public: the log, DIDs, probes, recovery by the agent's own key
+			case !known:
+				t.Errorf("%s has no row in tenantCalls: what does another org's owner get of it?", name)
+			default:
+				t.Run(name, func(t *testing.T) { v.apart(t, w, thief, method, path, call) })
+			}
+		}
+	}
+	for name := range calls {
+		t.Errorf("the row %s is for no route", name)
+	}
+	// The lists of the thief's own org hold nothing of the victim's.
+	for _, list := range []string{"orgs", "principals", "peps", "agents", "grants", "events", "kill", "trust"} {
+		t.Run("own "+list, func(t *testing.T) { v.apart(t, w, thief, "GET", "/v1/"+list, tenantCall{}) })
+	}
+	if got := w.must("GET", "/v1/agents/"+v["agent"], nil); got["status"] != "active" {
+		t.Errorf("the victim's agent is %v after all that", got["status"])
+	}
+	if got := w.must("GET", "/v1/trust/"+v["trust"], nil); got["org"] != v["org"] {
+		t.Errorf("the victim's trust entry: %v", got)
+	}
+}
+
+// apart makes one call and sees that it gives nothing of the victim away.
+func (v victim) apart(t *testing.T, w *world, thief, method, path string, call tenantCall) {
+	ids := map[string]string{"{org}": v["org"], "{agent}": v["agent"], "{id}": v["grant"], "{cid}": v["event"], "{trust}": v["trust"], "{pep}": v["pep"], "{principal}": v["principal"], "{key}": v["key"]}
+	at := path
+	for placeholder, id := range ids {
+		at = strings.ReplaceAll(at, placeholder, url.PathEscape(id))
+	}
+	if strings.Contains(at, "{") {
+		t.Fatalf("%s: give the victim an id for the path's parameter", path)
+	}
+	r := w.do(method, at+call.query, call.body, as(thief))
+	if call.shut {
+		if r.StatusCode != http.StatusNotFound && r.StatusCode != http.StatusForbidden {
+			t.Errorf("got %d %s, want 403 or 404", r.StatusCode, r.body)
+		}
+	} else if r.StatusCode != http.StatusOK {
+		t.Errorf("got %d %s, want a success that shows nothing", r.StatusCode, r.body)
+	}
+	for _, name := range slices.Sorted(maps.Keys(v)) {
+		sent := strings.Contains(at+call.query, v[name]) // it comes back as the problem's instance
+		if !sent && strings.Contains(string(r.body), v[name]) {
+			t.Errorf("the answer shows the victim's %s: %s", name, r.body)
+		}
+	}
+}
+
+// settle makes an org with one of everything.
+func settle(t *testing.T, w *world) victim {
+	secret := w.tenant()
+	own := func(path string, body any) map[string]any {
+		t.Helper()
+		r := w.do("POST", path, body, as(secret))
+		if r.StatusCode/100 != 2 {
+			t.Fatalf("%s: %d %s", path, r.StatusCode, r.body)
+		}
+		return r.json(t)
+	}
+	signer, err := jose.GenerateEd25519()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := victim{"org": w.do("GET", "/v1/whoami", nil, as(secret)).json(t)["org"].(string)}
+	member := func(answer map[string]any, what, name string) string {
+		return answer[what].(map[string]any)[name].(string)
+	}
+	agent := own("/v1/agents", map[string]any{"name": "a", "jwk": signer.Public().JWK(), "possession": w.Possession(t, signer, "acme", "a")})
+	v["agent"], v["did"], v["event"] = member(agent, "agent", "id"), member(agent, "agent", "did"), member(agent, "event", "cid")
+	v["key"] = member(agent, "agent", "thumbprint")
+	own("/v1/agents/"+v["agent"]+"/approve", nil)
+	grant := own("/v1/grants", map[string]any{"agent": v["agent"], "capabilities": "read:invoices"})
+	v["grant"], v["token"] = member(grant, "grant", "id"), member(grant, "grant", "token")
+	v["pep"] = member(own("/v1/peps", map[string]any{"name": "gate", "resources": []string{"https://erp.example"}}), "pep", "id")
+	v["principal"] = member(own("/v1/principals", map[string]any{"roles": []string{"auditor"}}), "principal", "id")
+	v["trust"] = member(own("/v1/trust", map[string]any{
+		"issuer": "did:web:friend.example", "token_keys": []string{registrytest.Key(1).Public().Multikey()}, "log_key": registrytest.LogKey(t, "friend.example/log", 1),
+		"audiences": []string{"https://erp.example"}, "capabilities": "read:invoices",
+	}), "trust", "id")
+	own("/v1/kill", map[string]any{"scope": map[string]any{"kind": "grant", "id": v["grant"]}})
+	w.checkpoint()
+	return v
+}
