@@ -20,6 +20,15 @@ func (r *Registry) adopt(tx Tx, a *Agent, parentRef string) error {
 	if err := r.stands(tx, parent); err != nil {
 		return at("/parent", err)
 	}
+	for i, id := range parent.Ancestors { // their rights may have shrunk since
+		above, err := tx.Agent(id)
+		if err != nil {
+			return err
+		}
+		if above.Spawn.Depth < i+2 {
+			return &Error{Kind: Denied, Code: "no_spawn", Field: "/parent", Detail: fmt.Sprintf("the agent %s above it has no right to descendants that far down", id)}
+		}
+	}
 	children, err := tx.CountChildren(parent.ID)
 	switch {
 	case err != nil:

@@ -114,6 +114,14 @@ func TestChildrenAreNarrower(t *testing.T) {
 	if _, err := parent.TryChild(t, "third", fits); !errors.As(err, &e) || e.Code != "too_many_children" {
 		t.Errorf("a third child of two: %v", err)
 	}
+	middle := h.NewAgent(t, "root", func(n *registry.NewAgent) { n.Spawn = registry.Spawn{Depth: 2, Max: 1} })
+	below := middle.Child(t, "below", func(n *registry.NewAgent) { n.Spawn = registry.Spawn{Depth: 1, Max: 1} })
+	if _, err := h.SetSpawn(t.Context(), h.Call(), middle.ID, registry.Spawn{Depth: 1, Max: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := below.TryChild(t, "grandchild"); !errors.As(err, &e) || e.Code != "no_spawn" {
+		t.Errorf("a grandchild of an agent that may have children only: %v", err)
+	}
 	if _, err := h.NewAgent(t, "barren").TryChild(t, "child"); !errors.As(err, &e) || e.Code != "no_spawn" {
 		t.Errorf("a child without the right to: %v", err)
 	}
