@@ -15,16 +15,19 @@ import (
 // for one.
 const didCaching = "public, max-age=300"
 
-// registryDID is the document of the registry's own did:web: the key that
-// signs grant tokens.
+// registryDID is the document of the registry's own did:web: the keys that sign
+// grant tokens and status lists.
 func (s *server) registryDID(c *gin.Context) {
 	r := s.Registry
-	key := r.TokenKeyID()
+	token, status := r.TokenKeyID(), r.StatusKeyID()
 	c.Header("Cache-Control", didCaching)
 	send(c, http.StatusOK, "application/did+json", did.Document{
 		Context: did.Strings{did.ContextDID, did.ContextMultikey}, ID: r.DID,
-		VerificationMethod: []did.VerificationMethod{{ID: key, Type: "Multikey", Controller: r.DID, PublicKeyMultibase: r.TokenKey.Public().Multikey()}},
-		AssertionMethod:    []string{key},
+		VerificationMethod: []did.VerificationMethod{
+			{ID: token, Type: "Multikey", Controller: r.DID, PublicKeyMultibase: r.TokenKey.Public().Multikey()},
+			{ID: status, Type: "Multikey", Controller: r.DID, PublicKeyMultibase: r.StatusKey.Public().Multikey()},
+		},
+		AssertionMethod: []string{token, status},
 	})
 }
 

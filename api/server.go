@@ -185,6 +185,8 @@ func (s *server) routes() *gin.Engine {
 	e.GET("/.well-known/writ-trust", s.trustList)
 	e.GET("/agents/:id/did.json", s.agentDID)
 	e.GET("/agents/:id/did.jsonl", s.agentDIDLog)
+	e.GET("/status/:n", s.statusList)
+	e.GET("/status/:n/bitstring", s.statusCredential)
 	e.GET("/openapi.yaml", s.serveYAML)
 	e.GET("/openapi.json", s.serveJSON)
 

@@ -76,7 +76,7 @@ func (r *Registry) issue(tx Tx, a Agent, n grantee) (Grant, *EventDraft, error) 
 		return g, nil, err
 	}
 	var err error
-	if g.StatusIndex, err = tx.NextCounter("status_list"); err != nil {
+	if g.StatusIndex, err = tx.NextCounter(PlaceCounter); err != nil {
 		return g, nil, err
 	}
 	epoch, err := tx.Epoch(Scope{ScopeOrg, a.Org})
@@ -147,11 +147,12 @@ func (g *Grant) fit(a Agent, level *int) error {
 }
 
 func (r *Registry) signGrant(g *Grant, a Agent, caps capability.Set, epoch uint64) error {
+	list, index := listOf(g.StatusIndex)
 	token, err := capability.IssueGrant(r.TokenKey, r.TokenKeyID(), capability.GrantClaims{
 		Issuer: r.DID, Audience: g.Audience, Subject: a.DID, ClientID: a.ID,
 		IssuedAt: g.Created.Unix(), NotBefore: g.NotBefore.Unix(), Expires: g.Expires.Unix(), ID: g.ID,
 		Confirmation: capability.Confirmation{JWK: a.JWK}, Capabilities: caps,
-		Status: &capability.Status{List: capability.StatusList{Index: g.StatusIndex, URI: r.Origin + "/status/1"}},
+		Status: &capability.Status{List: capability.StatusList{Index: int64(index), URI: r.StatusListURI(list)}},
 		Actor:  capability.Actor{Subject: a.Sponsor}, PolicyEpoch: int64(epoch),
 		Org: g.Org, Domain: g.Domain, Workflow: g.Workflow, AuthorityLevel: g.AuthorityLevel,
 	})

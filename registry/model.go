@@ -231,7 +231,7 @@ type Grant struct {
 	NotBefore      time.Time   `json:"not_before"`
 	Expires        time.Time   `json:"expires"`
 	Status         GrantStatus `json:"status"`
-	StatusIndex    int64       `json:"status_index"` // place in the status list
+	StatusIndex    int64       `json:"status_index"` // place in the status lists: see StatusListURI
 	Token          string      `json:"token"`
 	TokenHash      string      `json:"token_hash"`        // base64url SHA-256 of Token
 	Earlier        []string    `json:"earlier,omitempty"` // hashes of its tokens for keys before, newest first

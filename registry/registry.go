@@ -29,6 +29,7 @@ type Config struct {
 	Origin    string // public origin, part of every identifier; no trailing slash
 	DID       string // the registry's own did:web, issuer of tokens
 	TokenKey  jose.Signer
+	StatusKey jose.Signer                                    // signs status lists
 	UpdateKey jose.Signer                                    // signs the first entry of the DID logs it holds in custody
 	NextKey   jose.Signer                                    // signs the second of those that were made before Successor
 	Successor func(agent string, n int) (jose.Signer, error) // signs the n-th entry of an agent's DID log, from 2
@@ -41,6 +42,7 @@ type Config struct {
 type Registry struct {
 	Config
 	callers   *otter.Cache[[32]byte, known]
+	statuses  *statusLists
 	callerAge time.Duration // the constant; tests change it
 	maxDIDLog int           // the constant; tests change it
 	published *published
@@ -59,11 +61,14 @@ func New(c Config) *Registry {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Registry{Config: c, callers: newCallers(), callerAge: callerAge, maxDIDLog: maxDIDLog, published: &published{}}
+	return &Registry{Config: c, callers: newCallers(), statuses: &statusLists{}, callerAge: callerAge, maxDIDLog: maxDIDLog, published: &published{}}
 }
 
 // TokenKeyID is the DID URL of the key that signs grant tokens.
 func (r *Registry) TokenKeyID() string { return r.DID + "#" + r.TokenKey.Public().Multikey() }
+
+// StatusKeyID is the DID URL of the key that signs status lists.
+func (r *Registry) StatusKeyID() string { return r.DID + "#" + r.StatusKey.Public().Multikey() }
 
 func (r *Registry) now() time.Time { return r.Now().UTC().Truncate(time.Millisecond) }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/registry/statuslist"
 )
 
 func compare(a, b string) int { return cmp.Compare(a, b) }
@@ -92,6 +93,7 @@ type Tx interface {
 	InventoryTx
 	GrantTx
 	AuthorityTx
+	StatusTx
 	EvidenceTx
 	TrustTx
 }
@@ -190,6 +192,24 @@ type EventFilter struct {
 	Org, Agent, Type string
 	Newest           bool // newest first, before Page.After
 	Page
+}
+
+// StatusTx says of grants, by their places in the status lists, what became of
+// them: Invalid where the grant, its agent or an ancestor is revoked, else Suspended
+// where one of them is suspended or stopped, the org or everything is, the sponsor
+// is not active, or the agent has no key that counts; else Valid. What time brings
+// (a grant's end, a key's age) is not in it.
+type StatusTx interface {
+	// Moved lists the scopes whose epoch has moved since a count of authority
+	// (Moment.Authority), in the order of their moves.
+	Moved(since uint64, limit int) ([]Scope, error)
+	LastPlace() (int64, error) // that was given to a grant; -1 before the first
+	// StoppedGrants calls each for every grant that is not Valid. A place may come
+	// more than once; Invalid outweighs Suspended.
+	StoppedGrants(each func(place int64, s statuslist.Status)) error
+	// GrantStatuses calls each for a grant, or for every grant of an agent and its
+	// descendants, Valid ones too.
+	GrantStatuses(s Scope, each func(place int64, s statuslist.Status)) error
 }
 
 // EvidenceTx holds events, consumed proofs and folded denials.

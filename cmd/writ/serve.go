@@ -294,6 +294,10 @@ func (s *server) openRegistry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	status, err := s.keys.ed25519(keyStatus)
+	if err != nil {
+		return err
+	}
 	update, err := s.keys.ed25519(keyUpdate)
 	if err != nil {
 		return err
@@ -307,7 +311,7 @@ func (s *server) openRegistry(ctx context.Context) error {
 		return err
 	}
 	s.registry = registry.New(registry.Config{
-		Store: s.journal, Origin: s.Origin, DID: web.String(), TokenKey: token, UpdateKey: update, NextKey: next,
+		Store: s.journal, Origin: s.Origin, DID: web.String(), TokenKey: token, StatusKey: status, UpdateKey: update, NextKey: next,
 		Successor: func(agent string, n int) (jose.Signer, error) {
 			return next.Derive(fmt.Sprintf("writ did-update %s %d", agent, n))
 		},

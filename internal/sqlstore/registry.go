@@ -258,10 +258,10 @@ const (
 )
 
 func (t tx) BumpEpoch(s registry.Scope) error {
-	if err := t.exec("epoch", `INSERT INTO epochs (scope, epoch) VALUES (?, 1) ON CONFLICT (scope) DO UPDATE SET epoch = epoch + 1`, s.Key()); err != nil {
+	if err := t.exec("authority", `UPDATE authority SET version = version + 1`); err != nil {
 		return err
 	}
-	return t.exec("authority", `UPDATE authority SET version = version + 1`)
+	return t.exec("epoch", `INSERT INTO epochs (scope, epoch, changed) VALUES (?, 1, (SELECT version FROM authority)) ON CONFLICT (scope) DO UPDATE SET epoch = epoch + 1, changed = excluded.changed`, s.Key())
 }
 
 // selectDocs reads a page of a table in id order, along the index of the first

@@ -136,7 +136,7 @@ func Open(t testing.TB, dir string, opts ...Option) *House {
 	token, update, next := Key(1), Key(2), Key(3)
 	zone := &Zone{records: map[string][]string{}}
 	r := registry.New(registry.Config{
-		Store: j, Origin: Origin, DID: web.String(), TokenKey: token, UpdateKey: update, NextKey: next, Now: clock.Now,
+		Store: j, Origin: Origin, DID: web.String(), TokenKey: token, StatusKey: Key(4), UpdateKey: update, NextKey: next, Now: clock.Now,
 		Successor: func(agent string, n int) (jose.Signer, error) { return next.Derive(fmt.Sprint(agent, n)) },
 		LookupTXT: zone.lookup,
 	})
