@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+	"crypto/x509"
 	"errors"
 	"math"
 	"net/http"
@@ -19,27 +21,38 @@ import (
 // authenticated lets callers with a credential pass.
 func (s *server) authenticated(c *gin.Context) {
 	token, err := bearer(c.Request.Header)
-	if err == nil && token == "" {
-		err = &registry.Error{Kind: registry.Unauthenticated, Code: "missing_credential", Detail: "this needs Authorization: Bearer with a credential of a principal or enforcement point"}
-	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case token != "":
 		err = s.identify(c, token)
+	case len(presented(c.Request)) > 0:
+		err = s.identifyCertificate(c)
+	default:
+		err = &registry.Error{Kind: registry.Unauthenticated, Code: "missing_credential", Detail: "this needs Authorization: Bearer with a credential of a principal or enforcement point, or the certificate of an agent or enforcement point"}
 	}
 	if err != nil {
 		s.refuse(c, err)
 	}
 }
 
-// asker lets enforcement points pass by their credential, and agents that ask
-// for themselves without one: their proof is in the body and names them.
+// asker lets enforcement points pass by their credential or certificate, and
+// agents that ask for themselves without one: their proof is in the body and names
+// them. A certificate that an agent shows beside it must be its own.
 func (s *server) asker(c *gin.Context) {
 	r := requestOf(c.Request.Context())
 	token, err := bearer(c.Request.Header)
 	switch {
 	case err != nil:
 	case token == "":
-		err = s.withinBudget(c)
-		r.caller = registry.Caller{Actor: registry.Actor{Kind: registry.ActorAgent}}
+		if len(presented(c.Request)) > 0 {
+			err = s.identifyCertificate(c)
+		} else {
+			err = s.withinBudget(c)
+		}
+		var e *registry.Error
+		if err == nil && r.caller.Kind == "" || errors.As(err, &e) && e.Code == "unknown_certificate" {
+			err, r.caller = nil, registry.Caller{Actor: registry.Actor{Kind: registry.ActorAgent}}
+		}
 	default:
 		if err = s.identify(c, token); err == nil && r.caller.Kind != registry.ActorPEP {
 			err = registry.Errorf(registry.Denied, "only enforcement points and agents ask for decisions")
@@ -59,14 +72,41 @@ func (s *server) stranger(c *gin.Context) {
 }
 
 // identify finds whose credential it is, within the address's budget of failures.
-func (s *server) identify(c *gin.Context, token string) (err error) {
+// A certificate beside it must not be another's.
+func (s *server) identify(c *gin.Context, token string) error {
+	return s.recognize(c, func(ctx context.Context) (registry.Caller, error) {
+		caller, err := s.Registry.Authenticate(ctx, token)
+		if shown := presented(c.Request); err == nil && len(shown) > 0 {
+			err = s.Registry.MatchCertificate(ctx, caller, shown)
+		}
+		return caller, err
+	})
+}
+
+// identifyCertificate finds whose certificate the TLS client showed.
+func (s *server) identifyCertificate(c *gin.Context) error {
+	return s.recognize(c, func(ctx context.Context) (registry.Caller, error) {
+		return s.Registry.AuthenticateCertificate(ctx, presented(c.Request))
+	})
+}
+
+// presented is what the TLS client proved possession of, its leaf first. Headers
+// with certificates are not looked at: whoever reaches the registry could set them.
+func presented(r *http.Request) []*x509.Certificate {
+	if r.TLS == nil {
+		return nil
+	}
+	return r.TLS.PeerCertificates
+}
+
+func (s *server) recognize(c *gin.Context, find func(context.Context) (registry.Caller, error)) (err error) {
 	if err := s.withinBudget(c); err != nil {
 		return err
 	}
 	ctx, span := trace.Start(c.Request.Context(), "authenticate")
 	defer func() { span.End(err) }()
 	r := requestOf(ctx)
-	if r.caller, err = s.Registry.Authenticate(ctx, token); err != nil {
+	if r.caller, err = find(ctx); err != nil {
 		return err
 	}
 	span.Attr("writ.caller", r.caller.ID)

@@ -81,7 +81,7 @@ func readJSON(c *gin.Context, required bool) error {
 	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLong):
-		return errTooLong
+		return registry.Errorf(registry.TooLarge, "the body is longer than %d bytes", tooLong.Limit)
 	case err != nil:
 		return &registry.Error{Kind: registry.Malformed, Detail: "the body did not arrive whole", Err: err}
 	case len(data) == 0 && required:

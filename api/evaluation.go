@@ -84,7 +84,16 @@ func (s *server) evaluate(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	d, err := s.PDP.Decide(c.Request.Context(), r.call(), req)
+	call := r.call()
+	if a := call.Caller.Agent; a != nil {
+		// Who it is on this connection is no more than a second lock: the proof decides.
+		if req.Subject != a.DID && req.Subject != a.WebDID {
+			s.refuse(c, &registry.Error{Kind: registry.Unauthenticated, Code: "certificate_mismatch", Field: "/subject/id", Detail: "the certificate is another agent's"})
+			return
+		}
+		call.Caller = registry.Caller{Actor: registry.Actor{Kind: registry.ActorAgent}}
+	}
+	d, err := s.PDP.Decide(c.Request.Context(), call, req)
 	if err != nil {
 		s.refuse(c, err)
 		return

@@ -76,6 +76,11 @@ var public = []struct {
 	{http.MethodPost, "/v1/agents/{agent}/recover", "recover-key", "keys", "Give an agent the key that it committed to",
 		"Pre-rotated recovery: the possession proof by that key is all that is asked for. The keys before end at once.",
 		RecoverKey{}, "application/json", "The agent with its new key", AgentAnswer{}},
+	{http.MethodPost, "/v1/enrolments", "enrol", "enrolment", "Become an agent on the word of the org's own IAM",
+		"A token of one of the org's workload issuers, or a TLS client certificate below one of its roots, beside the agent's own proof of its key. Needs no credential.",
+		NewEnrolment{}, "application/json", "The agent; active where the org's rule says so", AgentAnswer{}},
+	{http.MethodGet, "/ca/root.pem", "get-ca-root", "certificates", "The certificate that verifiers of certificates trust", "404 before the first certificate was issued.", nil, mediaPEM, "One certificate", nil},
+	{http.MethodGet, "/ca/chain.pem", "get-ca-chain", "certificates", "The X.509 authority, from the certificate that signs leaves up to the root", "", nil, mediaPEM, "Certificates", nil},
 	{http.MethodGet, "/.well-known/authzen-configuration", "authzen-configuration", "authzen", "Metadata of the policy decision point", "",
 		nil, "application/json", "Metadata", Metadata{}},
 	{http.MethodGet, "/v1/log", "get-log", "log", "The log as it stands", "", nil, "application/json", "Head and newest checkpoint", LogState{}},
@@ -108,6 +113,8 @@ func (s *server) enumerate() {
 		{"InventoryItem", "status", []any{"requested", "active", "suspended", "revoked"}},
 		{"Grant", "status", []any{"active", "revoked"}},
 		{"CatalogueAction", "reversibility", []any{"reversible", "compensable", "irreversible"}},
+		{"Certificate", "kind", []any{"did", "svid", "pep", "enterprise"}},
+		{"Certificate", "status", []any{"active", "revoked"}},
 		{"Scope", "kind", []any{"global", "org", "agent", "grant"}},
 	} {
 		schemas[e.schema].Properties[e.member].Enum = e.values

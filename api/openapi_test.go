@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/go-cmp/cmp"
@@ -21,6 +22,7 @@ import (
 	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/did"
+	"github.com/writ-registry/writ/registry/pki"
 	"github.com/writ-registry/writ/registry/registrytest"
 )
 
@@ -140,6 +142,20 @@ func TestEveryOperation(t *testing.T) {
 	second, third := registrytest.Key(32), registrytest.Key(33)
 	cid := w.must("GET", "/v1/events?type=grant.issued", nil)["items"].([]any)[0].(map[string]any)["cid"].(string)
 	scope := map[string]any{"scope": map[string]any{"kind": "grant", "id": g.ID}, "reason": "drill"}
+	b, enterprise := w.NewAgent(t, "bearer"), w.NewEnterprise(t, "CA")
+	gate := w.PEP(t, "tls-gate", []string{"https://erp.example"}).Caller.ID
+	leaf, err := w.IssueAgentCertificate(t.Context(), w.Call(), b.ID, registry.NewCertificate{CSR: registrytest.CSR(t, b.Signer)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer, err := w.EnrolIssuer(t.Context(), w.Call(), "", registry.NewWorkloadIssuer{Kind: "okta", Issuer: "https://okta.example", Rules: []registry.EnrolmentRule{w.Rule("app:", true)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	enrolment := map[string]any{
+		"org": "operator", "name": "prod-c", "jwk": registrytest.Key(61).Public().JWK(), "possession": w.Possession(t, registrytest.Key(61), "operator", "prod-c"),
+		"token": w.Tokens.Token("https://okta.example", registry.Workload{Subject: "app:c", Digest: strings.Repeat("c", 43), Expires: w.Clock.Now().Add(time.Hour)}),
+	}
 	ask := func() any { return authzen(a.Ask(t, g, "read", "invoices", "7", `{"a":1.5}`)) }
 
 	type call struct {
@@ -195,6 +211,20 @@ func TestEveryOperation(t *testing.T) {
 		{id: "revoke-grant", good: call{"/v1/grants/" + g.ID + "/revoke", nil}, bad: call{"/v1/grants/x/revoke", nil}},
 		{id: "set-spawn", good: call{"/v1/agents/" + a.ID + "/spawn", `{"depth":1,"max":5}`}, bad: call{"/v1/agents/" + a.ID + "/spawn", `{"depth":9,"max":5}`}},
 		{id: "set-org-policy", good: call{"/v1/orgs/acme/policy", `{"warn_key_age":3600}`}, bad: call{"/v1/orgs/acme/policy", `{"max_key_age":-1}`}},
+		{id: "issue-agent-certificate", good: call{"/v1/agents/" + b.ID + "/certificates", map[string]any{"csr": registrytest.CSR(t, b.Signer), "lifetime": 600}}, bad: call{"/v1/agents/" + b.ID + "/certificates", `{"csr":"x"}`}},
+		{id: "issue-pep-certificate", good: call{"/v1/peps/" + gate + "/certificates", map[string]any{"csr": registrytest.CSR(t, registrytest.Key(60))}}, bad: call{"/v1/peps/" + gate + "/certificates", `{"csr":"x"}`}},
+		{id: "list-certificates", good: call{"/v1/certificates?owner=" + b.ID, nil}, bad: call{"/v1/certificates?owner=x", nil}},
+		{id: "get-certificate", good: call{"/v1/certificates/" + leaf.Value.Digest, nil}, bad: call{"/v1/certificates/" + strings.Repeat("x", 43), nil}},
+		{id: "revoke-certificate", good: call{"/v1/certificates/" + leaf.Value.Digest + "/revoke", `{"reason":"replaced"}`}, bad: call{"/v1/certificates/x/revoke", nil}},
+		{id: "get-ca-root", good: call{"/ca/root.pem", nil}, noAccess: true},
+		{id: "get-ca-chain", good: call{"/ca/chain.pem", nil}, noAccess: true},
+		{id: "enrol-root", good: call{"/v1/orgs/operator/roots", map[string]any{"pem": enterprise.PEM(), "rules": []any{w.Rule("uri:urn:prod:", true)}}}, bad: call{"/v1/orgs/operator/roots", map[string]any{"pem": enterprise.PEM(), "rules": []any{}}}},
+		{id: "list-roots", good: call{"/v1/orgs/operator/roots", nil}, bad: call{"/v1/orgs/nobody/roots", nil}},
+		{id: "remove-root", good: call{"/v1/orgs/operator/roots/" + pki.Digest(enterprise.Cert.Raw), nil}, bad: call{"/v1/orgs/operator/roots/x", nil}},
+		{id: "enrol-issuer", good: call{"/v1/orgs/operator/workload-issuers", map[string]any{"kind": "okta", "issuer": "https://new.example", "rules": []any{w.Rule("app:", true)}}}, bad: call{"/v1/orgs/operator/workload-issuers", map[string]any{"kind": "x", "rules": []any{}}}},
+		{id: "list-issuers", good: call{"/v1/orgs/operator/workload-issuers", nil}, bad: call{"/v1/orgs/nobody/workload-issuers", nil}},
+		{id: "enrol", good: call{"/v1/enrolments", enrolment}, bad: call{"/v1/enrolments", enrolment}, noAccess: true},
+		{id: "remove-issuer", good: call{"/v1/orgs/operator/workload-issuers/" + issuer.Value.ID, nil}, bad: call{"/v1/orgs/operator/workload-issuers/x", nil}},
 		{id: "evaluate", good: call{"/access/v1/evaluation", ask()}, bad: call{"/access/v1/evaluation", `{}`}, noAccess: true},
 		{id: "authzen-configuration", good: call{"/.well-known/authzen-configuration", nil}, noAccess: true},
 		{id: "get-log", good: call{"/v1/log", nil}, noAccess: true},

@@ -167,9 +167,12 @@ func (s *server) routes() *gin.Engine {
 	s.routeKill()
 	s.routeEvents()
 	s.routeAnchors()
-	e.POST("/v1/agents/:agent/recover", s.stranger, s.strictBody, s.recoverKey)
 	s.routeDomains()
 	s.routeTrust()
+	s.routeCertificates()
+	s.routeIAM()
+	e.POST("/v1/enrolments", s.brief, s.stranger, s.strictBody, s.enrol)
+	e.POST("/v1/agents/:agent/recover", s.brief, s.stranger, s.strictBody, s.recoverKey)
 	e.POST("/v1/verify", s.limit, s.authenticated, s.strictBody, s.verify)
 
 	// OpenID AuthZEN Authorization API 1.0.
@@ -187,6 +190,8 @@ func (s *server) routes() *gin.Engine {
 	e.GET("/agents/:id/did.jsonl", s.agentDIDLog)
 	e.GET("/status/:n", s.statusList)
 	e.GET("/status/:n/bitstring", s.statusCredential)
+	e.GET("/ca/root.pem", s.caRoot)
+	e.GET("/ca/chain.pem", s.caChain)
 	e.GET("/openapi.yaml", s.serveYAML)
 	e.GET("/openapi.json", s.serveJSON)
 

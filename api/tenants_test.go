@@ -41,47 +41,58 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 	shut := func(body any) tenantCall { return tenantCall{body: body, shut: true} }
 	of := "?org=" + v["org"]
 	return map[string]tenantCall{
-		"GET /v1/whoami":                                {},
-		"POST /v1/orgs":                                 shut(map[string]any{"name": "third"}),
-		"GET /v1/orgs":                                  {},
-		"GET /v1/orgs/{org}":                            shut(nil),
-		"PUT /v1/orgs/{org}/catalogue":                  shut(map[string]any{"actions": []any{}}),
-		"GET /v1/orgs/{org}/catalogue":                  shut(nil),
-		"PUT /v1/orgs/{org}/policy":                     shut(map[string]any{"max_key_age": 60}),
-		"PUT /v1/orgs/{org}/domain":                     shut(map[string]any{"domain": "agents.acme.example"}),
-		"POST /v1/principals":                           shut(map[string]any{"org": v["org"], "roles": []string{"auditor"}}),
-		"GET /v1/principals":                            {query: of, shut: true},
-		"POST /v1/peps":                                 shut(map[string]any{"org": v["org"], "name": "mole", "resources": []string{"https://erp.example"}}),
-		"GET /v1/peps":                                  {query: of, shut: true},
-		"POST /v1/agents":                               shut(agent),
-		"GET /v1/agents":                                {query: of, shut: true},
-		"GET /v1/agents/export":                         {query: of, shut: true},
-		"POST /v1/agents/offboard":                      shut(map[string]any{"agents": []string{v["agent"]}}),
-		"GET /v1/agents/{agent}":                        shut(nil),
-		"POST /v1/agents/{agent}/approve":               shut(nil),
-		"POST /v1/agents/{agent}/suspend":               shut(nil),
-		"POST /v1/agents/{agent}/resume":                shut(nil),
-		"POST /v1/agents/{agent}/revoke":                shut(nil),
-		"GET /v1/agents/{agent}/keys":                   shut(nil),
-		"POST /v1/agents/{agent}/keys":                  shut(map[string]any{"jwk": key.Public().JWK(), "possession": w.Possession(t, key, v["org"], "a")}),
-		"POST /v1/agents/{agent}/keys/{key}/retire":     shut(nil),
-		"POST /v1/agents/{agent}/keys/{key}/compromise": shut(nil),
-		"PUT /v1/agents/{agent}/spawn":                  shut(map[string]any{"depth": 1, "max": 1}),
-		"POST /v1/grants":                               shut(map[string]any{"agent": v["agent"], "capabilities": "read:invoices"}),
-		"GET /v1/grants":                                {query: "?agent=" + v["agent"], shut: true},
-		"GET /v1/grants/{id}":                           shut(nil),
-		"POST /v1/grants/{id}/revoke":                   shut(nil),
-		"POST /v1/kill":                                 shut(scope("org", v["org"])),
-		"GET /v1/kill":                                  {},
-		"POST /v1/kill/release":                         shut(scope("agent", v["agent"])),
-		"GET /v1/events":                                {query: of, shut: true},
-		"GET /v1/events/{cid}":                          shut(nil),
-		"GET /v1/events/{cid}/receipt":                  shut(nil),
-		"GET /v1/anchors":                               {}, // of the one log of all orgs: sizes, hashes and ledgers
-		"POST /v1/trust":                                shut(map[string]any{"org": v["org"], "issuer": "did:web:mole.example", "token_keys": []string{registrytest.Key(1).Public().Multikey()}, "log_key": registrytest.LogKey(t, "mole.example/log", 1), "audiences": []string{"https://erp.example"}, "capabilities": "read:invoices"}),
-		"GET /v1/trust":                                 {query: of, shut: true},
-		"GET /v1/trust/{trust}":                         shut(nil),
-		"DELETE /v1/trust/{trust}":                      shut(nil),
+		"GET /v1/whoami":                                  {},
+		"POST /v1/orgs":                                   shut(map[string]any{"name": "third"}),
+		"GET /v1/orgs":                                    {},
+		"GET /v1/orgs/{org}":                              shut(nil),
+		"PUT /v1/orgs/{org}/catalogue":                    shut(map[string]any{"actions": []any{}}),
+		"GET /v1/orgs/{org}/catalogue":                    shut(nil),
+		"PUT /v1/orgs/{org}/policy":                       shut(map[string]any{"max_key_age": 60}),
+		"PUT /v1/orgs/{org}/domain":                       shut(map[string]any{"domain": "agents.acme.example"}),
+		"POST /v1/principals":                             shut(map[string]any{"org": v["org"], "roles": []string{"auditor"}}),
+		"GET /v1/principals":                              {query: of, shut: true},
+		"POST /v1/peps":                                   shut(map[string]any{"org": v["org"], "name": "mole", "resources": []string{"https://erp.example"}}),
+		"GET /v1/peps":                                    {query: of, shut: true},
+		"POST /v1/agents":                                 shut(agent),
+		"GET /v1/agents":                                  {query: of, shut: true},
+		"GET /v1/agents/export":                           {query: of, shut: true},
+		"POST /v1/agents/offboard":                        shut(map[string]any{"agents": []string{v["agent"]}}),
+		"GET /v1/agents/{agent}":                          shut(nil),
+		"POST /v1/agents/{agent}/approve":                 shut(nil),
+		"POST /v1/agents/{agent}/suspend":                 shut(nil),
+		"POST /v1/agents/{agent}/resume":                  shut(nil),
+		"POST /v1/agents/{agent}/revoke":                  shut(nil),
+		"GET /v1/agents/{agent}/keys":                     shut(nil),
+		"POST /v1/agents/{agent}/keys":                    shut(map[string]any{"jwk": key.Public().JWK(), "possession": w.Possession(t, key, v["org"], "a")}),
+		"POST /v1/agents/{agent}/keys/{key}/retire":       shut(nil),
+		"POST /v1/agents/{agent}/keys/{key}/compromise":   shut(nil),
+		"PUT /v1/agents/{agent}/spawn":                    shut(map[string]any{"depth": 1, "max": 1}),
+		"POST /v1/grants":                                 shut(map[string]any{"agent": v["agent"], "capabilities": "read:invoices"}),
+		"GET /v1/grants":                                  {query: "?agent=" + v["agent"], shut: true},
+		"GET /v1/grants/{id}":                             shut(nil),
+		"POST /v1/grants/{id}/revoke":                     shut(nil),
+		"POST /v1/kill":                                   shut(scope("org", v["org"])),
+		"GET /v1/kill":                                    {},
+		"POST /v1/kill/release":                           shut(scope("agent", v["agent"])),
+		"GET /v1/events":                                  {query: of, shut: true},
+		"GET /v1/events/{cid}":                            shut(nil),
+		"GET /v1/events/{cid}/receipt":                    shut(nil),
+		"GET /v1/anchors":                                 {}, // of the one log of all orgs: sizes, hashes and ledgers
+		"POST /v1/trust":                                  shut(map[string]any{"org": v["org"], "issuer": "did:web:mole.example", "token_keys": []string{registrytest.Key(1).Public().Multikey()}, "log_key": registrytest.LogKey(t, "mole.example/log", 1), "audiences": []string{"https://erp.example"}, "capabilities": "read:invoices"}),
+		"GET /v1/trust":                                   {query: of, shut: true},
+		"GET /v1/trust/{trust}":                           shut(nil),
+		"DELETE /v1/trust/{trust}":                        shut(nil),
+		"POST /v1/agents/{agent}/certificates":            shut(map[string]any{"csr": registrytest.CSR(t, key)}),
+		"POST /v1/peps/{pep}/certificates":                shut(map[string]any{"csr": registrytest.CSR(t, key)}),
+		"GET /v1/certificates":                            {query: of, shut: true},
+		"GET /v1/certificates/{digest}":                   shut(nil),
+		"POST /v1/certificates/{digest}/revoke":           shut(nil),
+		"POST /v1/orgs/{org}/roots":                       shut(map[string]any{"pem": w.NewEnterprise(t, "Mole CA").PEM(), "rules": []any{w.Rule("uri:urn:prod:", true)}}),
+		"GET /v1/orgs/{org}/roots":                        shut(nil),
+		"DELETE /v1/orgs/{org}/roots/{root}":              shut(nil),
+		"POST /v1/orgs/{org}/workload-issuers":            shut(map[string]any{"kind": "okta", "issuer": "https://mole.example", "rules": []any{w.Rule("app:", true)}}),
+		"GET /v1/orgs/{org}/workload-issuers":             shut(nil),
+		"DELETE /v1/orgs/{org}/workload-issuers/{issuer}": shut(nil),
 		// Any org's resource server may ask; who proves nothing is told nothing.
 		"POST /v1/verify": {body: act},
 		// A principal asks for no decisions.
@@ -118,7 +129,7 @@ func TestTenantsAreApart(t *testing.T) {
 		t.Errorf("the row %s is for no route", name)
 	}
 	// The lists of the thief's own org hold nothing of the victim's.
-	for _, list := range []string{"orgs", "principals", "peps", "agents", "grants", "events", "kill", "trust"} {
+	for _, list := range []string{"orgs", "principals", "peps", "agents", "grants", "events", "kill", "trust", "certificates"} {
 		t.Run("own "+list, func(t *testing.T) { v.apart(t, w, thief, "GET", "/v1/"+list, tenantCall{}) })
 	}
 	if got := w.must("GET", "/v1/agents/"+v["agent"], nil); got["status"] != "active" {
@@ -131,7 +142,8 @@ func TestTenantsAreApart(t *testing.T) {
 
 // apart makes one call and sees that it gives nothing of the victim away.
 func (v victim) apart(t *testing.T, w *world, thief, method, path string, call tenantCall) {
-	ids := map[string]string{"{org}": v["org"], "{agent}": v["agent"], "{id}": v["grant"], "{cid}": v["event"], "{trust}": v["trust"], "{pep}": v["pep"], "{principal}": v["principal"], "{key}": v["key"]}
+	ids := map[string]string{"{org}": v["org"], "{agent}": v["agent"], "{id}": v["grant"], "{cid}": v["event"], "{trust}": v["trust"], "{pep}": v["pep"], "{principal}": v["principal"], "{key}": v["key"],
+		"{digest}": v["certificate"], "{root}": v["root"], "{issuer}": v["issuer"]}
 	at := path
 	for placeholder, id := range ids {
 		at = strings.ReplaceAll(at, placeholder, url.PathEscape(id))
@@ -186,6 +198,11 @@ func settle(t *testing.T, w *world) victim {
 		"issuer": "did:web:friend.example", "token_keys": []string{registrytest.Key(1).Public().Multikey()}, "log_key": registrytest.LogKey(t, "friend.example/log", 1),
 		"audiences": []string{"https://erp.example"}, "capabilities": "read:invoices",
 	}), "trust", "id")
+	v["certificate"] = member(own("/v1/agents/"+v["agent"]+"/certificates", map[string]any{"csr": registrytest.CSR(t, signer)}), "certificate", "digest")
+	rule := w.Rule("x:", false)
+	rule.Agent.Sponsor = v["principal"]
+	v["root"] = member(own("/v1/orgs/acme/roots", map[string]any{"pem": w.NewEnterprise(t, "Acme CA").PEM(), "rules": []any{rule}}), "root", "digest")
+	v["issuer"] = member(own("/v1/orgs/acme/workload-issuers", map[string]any{"kind": "okta", "issuer": "https://acme.example", "rules": []any{rule}}), "issuer", "id")
 	own("/v1/kill", map[string]any{"scope": map[string]any{"kind": "grant", "id": v["grant"]}})
 	w.checkpoint()
 	return v

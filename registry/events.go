@@ -34,6 +34,14 @@ const (
 	EventKillSet            = "kill.set"
 	EventKillReleased       = "kill.released"
 	EventDecision           = "decision"
+	EventCAOpened           = "ca.opened"
+	EventCertificateIssued  = "certificate.issued"
+	EventCertificateRevoked = "certificate.revoked"
+	EventRootEnrolled       = "org.root_enrolled"
+	EventRootRemoved        = "org.root_removed"
+	EventIssuerEnrolled     = "org.issuer_enrolled"
+	EventIssuerRemoved      = "org.issuer_removed"
+	EventAgentEnrolled      = "agent.enrolled"
 )
 
 // RegistryCreated is the first event of every log: whose it is and which keys
@@ -215,6 +223,63 @@ type KillChanged struct {
 	Scope  string `json:"scope"` // global | org:ID | agent:ID | grant:ID
 	Epoch  int64  `json:"epoch"` // after the change
 	Reason string `json:"reason"`
+}
+
+// CAOpened: certificates are issued by this authority from here on. Digests are
+// base64url of the SHA-256 of the DER.
+type CAOpened struct {
+	Root     string `json:"root"`      // of the last certificate of its chain, where trust begins
+	Issuing  string `json:"issuing"`   // of the certificate that signs leaves
+	NotAfter string `json:"not_after"` // of the chain
+}
+
+// CertificateIssued: this certificate speaks for the agent or enforcement point.
+type CertificateIssued struct {
+	Certificate string          `json:"certificate"` // digest
+	Serial      string          `json:"serial"`
+	Kind        CertificateKind `json:"kind"`
+	PEP         string          `json:"pep"`    // "" where it is an agent's
+	Issuer      string          `json:"issuer"` // digest of the CA: that of ca.opened, or the enterprise's root
+	Names       string          `json:"names"`  // digest of the JCS form of the URI SANs
+	Thumbprint  string          `json:"thumbprint"`
+	NotBefore   string          `json:"not_before"`
+	NotAfter    string          `json:"not_after"`
+}
+
+// CertificateEnded: this certificate counts no more.
+type CertificateEnded struct {
+	Certificate string `json:"certificate"`
+	Serial      string `json:"serial"`
+	PEP         string `json:"pep"`
+	Reason      string `json:"reason"`
+}
+
+// RootChanged is the body of org.root_enrolled and org.root_removed: the org's
+// agents may, or may no more, be enrolled with certificates below this one.
+type RootChanged struct {
+	Root  string `json:"root"`  // digest
+	Rules string `json:"rules"` // digest of the JCS form
+}
+
+// IssuerChanged is the body of org.issuer_enrolled and org.issuer_removed: the
+// org's agents may, or may no more, be enrolled with tokens of this issuer.
+type IssuerChanged struct {
+	Issuer string `json:"issuer"` // id
+	Kind   string `json:"kind"`
+	Config string `json:"config"` // digest of the JCS form, rules included
+}
+
+// AgentEnrolled follows the agent.requested of an agent that the org's own IAM
+// vouched for.
+type AgentEnrolled struct {
+	DID         string            `json:"did"`
+	Kind        string            `json:"kind"`     // entra | okta | kubernetes | spiffe | x509
+	Issuer      string            `json:"issuer"`   // id of the workload issuer; "" for x509
+	Evidence    string            `json:"evidence"` // digest of the token as signed, or of the certificate
+	Rules       string            `json:"rules"`    // digest of the JCS form of the rules that were asked
+	Rule        int               `json:"rule"`     // which of them matched, from 0
+	Approved    bool              `json:"approved"`
+	Commitments map[string]string `json:"commitments"` // issuer, subject
 }
 
 // DecisionMade is the body of a decision event.

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,6 +37,10 @@ type Config struct {
 	Now       func() time.Time                               // nil = time.Now
 	// LookupTXT asks DNS, as net.Resolver does; nil: orgs have no domains of their own.
 	LookupTXT func(ctx context.Context, name string) ([]string, error)
+
+	Certifier   Certifier // nil: no certificates are issued or believed
+	TrustDomain string    // of SPIFFE IDs; "": none are given
+	Workloads   Workloads // nil: no tokens of workloads are believed
 }
 
 // Registry offers the use cases. It is safe for concurrent use.
@@ -46,6 +51,7 @@ type Registry struct {
 	callerAge time.Duration // the constant; tests change it
 	maxDIDLog int           // the constant; tests change it
 	published *published
+	opened    *atomic.Value // of CAOpened: the authority that the log is known to name
 }
 
 // published is the trust list as it was last signed.
@@ -61,7 +67,7 @@ func New(c Config) *Registry {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Registry{Config: c, callers: newCallers(), statuses: &statusLists{}, callerAge: callerAge, maxDIDLog: maxDIDLog, published: &published{}}
+	return &Registry{Config: c, callers: newCallers(), statuses: &statusLists{}, callerAge: callerAge, maxDIDLog: maxDIDLog, published: &published{}, opened: &atomic.Value{}}
 }
 
 // TokenKeyID is the DID URL of the key that signs grant tokens.
@@ -79,6 +85,7 @@ type Caller struct {
 	Roles []Role
 	PEP   *PEP   // set for enforcement points
 	Agent *Agent // set for agents that signed the request, as they were then
+	Key   string // thumbprint of the certificate's key, where one authenticated the caller
 }
 
 // is reports whether the caller is the agent itself, by its own signature.

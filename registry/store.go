@@ -96,6 +96,8 @@ type Tx interface {
 	StatusTx
 	EvidenceTx
 	TrustTx
+	CertificateTx
+	EnrolmentTx
 }
 
 // OrgTx holds orgs, their enforcement points and catalogues.
@@ -225,6 +227,40 @@ type EvidenceTx interface {
 	// Fold counts a denial; first is the answer of the first one, if any.
 	Fold(key string) (first json.RawMessage, err error)
 	InsertFold(key string, answer json.RawMessage, expires int64) error // unix milliseconds
+}
+
+// CertificateFilter narrows a list of an org's certificates; Owner is an agent or
+// enforcement point, empty for all.
+type CertificateFilter struct {
+	Org, Owner string
+	Page
+}
+
+// CertificateTx holds X.509 certificates, those that have ended too.
+type CertificateTx interface {
+	Certificate(digest string) (Certificate, error)
+	ListCertificates(CertificateFilter) ([]Certificate, error)
+	InsertCertificate(Certificate) error
+	UpdateCertificate(Certificate) error
+}
+
+// EnrolmentTx holds what the IAM of orgs is believed about, and which workload is
+// which agent.
+type EnrolmentTx interface {
+	EnterpriseRoot(digest string) (EnterpriseRoot, error)
+	ListEnterpriseRoots(org string, p Page) ([]EnterpriseRoot, error) // in order of digest
+	InsertEnterpriseRoot(EnterpriseRoot) error                        // Conflict: it is an org's
+	DeleteEnterpriseRoot(digest string) error
+
+	WorkloadIssuer(id string) (WorkloadIssuer, error)
+	ListWorkloadIssuers(org string, p Page) ([]WorkloadIssuer, error)
+	InsertWorkloadIssuer(WorkloadIssuer) error // Conflict: its name is an org's
+	DeleteWorkloadIssuer(id string) error
+
+	Enrolment(org, issuer, subject string) (Enrolment, error)
+	InsertEnrolment(Enrolment) error // Conflict: the workload or the agent has one
+	// SpendToken records that a token was used. Conflict: it was before.
+	SpendToken(digest string, expires, now time.Time) error
 }
 
 // ProofUse is the consumption of an action proof.

@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/writ-registry/writ/api"
+	"github.com/writ-registry/writ/registry/pki"
 )
 
 // serveConfig is everything an operator can set. A flag beats a WRIT_* variable
@@ -55,11 +56,25 @@ type serveConfig struct {
 	// MaxInFlight is how many requests are in hand at once. Stops have room of
 	// their own.
 	MaxInFlight int `yaml:"max_in_flight"`
-	// TLSCert and TLSKey (PEM files) turn on TLS; ClientCA demands and verifies
-	// client certificates.
-	TLSCert  string `yaml:"tls_cert"`
-	TLSKey   string `yaml:"tls_key"`
-	ClientCA string `yaml:"client_ca"`
+	// TLSCert and TLSKey (PEM files) turn on TLS. Client certificates are asked for
+	// then; RequireClientCert demands one, of the registry's own authority or of
+	// ClientCA (PEM CAs).
+	TLSCert           string `yaml:"tls_cert"`
+	TLSKey            string `yaml:"tls_key"`
+	RequireClientCert bool   `yaml:"require_client_cert"`
+	ClientCA          string `yaml:"client_ca"`
+	// CACert (a PEM chain, the issuing certificate first) and CAKey are an
+	// intermediate of the enterprise that certificates are issued by. Default: a root
+	// and an issuing key of the registry's own.
+	CACert string `yaml:"ca_cert"`
+	CAKey  string `yaml:"ca_key"`
+	// SPIFFETrustDomain is that of the SPIFFE IDs that agents can have certified.
+	SPIFFETrustDomain string `yaml:"spiffe_trust_domain"`
+	// IssuerPrivate lists networks, such as 10.0.0.0/8, in which issuers of workload
+	// tokens may be asked for keys beside those at public addresses; IssuerCA is a PEM
+	// file of CAs that their TLS may have beside those of the system.
+	IssuerPrivate string `yaml:"issuer_private"`
+	IssuerCA      string `yaml:"issuer_ca"`
 	// OTLPEndpoint is the URL of an OpenTelemetry collector (OTLP over HTTP);
 	// empty: no spans. OTEL_EXPORTER_OTLP_* variables say headers and TLS.
 	OTLPEndpoint string `yaml:"otlp_endpoint"`
@@ -102,7 +117,13 @@ func (c *serveConfig) bind(f *pflag.FlagSet) {
 	f.IntVar(&c.MaxInFlight, "max-in-flight", c.MaxInFlight, "requests in hand at once; stops have room of their own")
 	f.StringVar(&c.TLSCert, "tls-cert", c.TLSCert, "PEM certificate chain; turns on TLS")
 	f.StringVar(&c.TLSKey, "tls-key", c.TLSKey, "PEM key of --tls-cert")
-	f.StringVar(&c.ClientCA, "client-ca", c.ClientCA, "PEM CAs; demands client certificates")
+	f.BoolVar(&c.RequireClientCert, "require-client-cert", c.RequireClientCert, "demand a client certificate, of the registry's own authority or of --client-ca")
+	f.StringVar(&c.ClientCA, "client-ca", c.ClientCA, "PEM CAs whose certificates pass the door of --require-client-cert")
+	f.StringVar(&c.CACert, "ca-cert", c.CACert, "PEM chain of an enterprise's intermediate that issues certificates (default: a root of the registry's own)")
+	f.StringVar(&c.CAKey, "ca-key", c.CAKey, "PEM key of --ca-cert")
+	f.StringVar(&c.SPIFFETrustDomain, "spiffe-trust-domain", c.SPIFFETrustDomain, "trust domain of SPIFFE IDs; without it no SVIDs are issued")
+	f.StringVar(&c.IssuerPrivate, "issuer-private", c.IssuerPrivate, "networks, such as 10.0.0.0/8, in which issuers of workload tokens may be asked too")
+	f.StringVar(&c.IssuerCA, "issuer-ca", c.IssuerCA, "PEM CAs of the TLS of such issuers, beside those of the system")
 	f.StringVar(&c.OTLPEndpoint, "otlp-endpoint", c.OTLPEndpoint, "URL of an OpenTelemetry collector (OTLP over HTTP) that spans go to")
 	f.Float64Var(&c.TraceRatio, "trace-ratio", c.TraceRatio, "share of traces that are sampled where the caller has not decided")
 	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "debug, info, warn or error")
@@ -158,8 +179,12 @@ func (c *serveConfig) check() error {
 		return errors.New("--data is empty")
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key go together")
-	case c.ClientCA != "" && c.TLSCert == "":
-		return errors.New("--client-ca needs --tls-cert")
+	case c.RequireClientCert && c.TLSCert == "":
+		return errors.New("--require-client-cert needs --tls-cert")
+	case c.ClientCA != "" && !c.RequireClientCert: // it demanded certificates by itself once
+		return errors.New("--client-ca needs --require-client-cert, which demands certificates")
+	case (c.CACert == "") != (c.CAKey == ""):
+		return errors.New("--ca-cert and --ca-key go together")
 	case c.AnchorInterval < 100*time.Millisecond:
 		return errors.New("--anchor-interval must be 100ms or more")
 	case c.FailureBurst < 1 || c.FailureBurst > maxLimit:
@@ -176,6 +201,14 @@ func (c *serveConfig) check() error {
 		return errors.New("--trace-ratio must be 0 to 1")
 	case c.LogFormat != "text" && c.LogFormat != "json":
 		return errors.New("--log-format must be text or json")
+	}
+	if c.SPIFFETrustDomain != "" {
+		if _, err := pki.NewSPIFFEID(c.SPIFFETrustDomain, "org", "agent"); err != nil {
+			return fmt.Errorf("--spiffe-trust-domain: %w", err)
+		}
+	}
+	if _, err := prefixes(c.IssuerPrivate); err != nil {
+		return err
 	}
 	_, err := collectorURL(c.OTLPEndpoint)
 	return err

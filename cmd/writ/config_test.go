@@ -63,7 +63,7 @@ func TestEverySettingHasThreeNames(t *testing.T) {
 		"anchor-interval": "7s", "disk-reserve": "7", "new-checkpoint-home": "true", "log-format": "json",
 		"failure-burst": "7", "failure-rate": "0.7", "caller-burst": "7", "caller-rate": "0.7", "max-in-flight": "7",
 		"otlp-endpoint": "http://seven:4318", "trace-ratio": "0.7",
-		"tls-cert": "x", "tls-key": "x", "client-ca": "x",
+		"tls-cert": "x", "tls-key": "x", "client-ca": "x", "require-client-cert": "true", "issuer-private": "10.0.0.0/8",
 	}
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	def := defaultServeConfig()
@@ -79,6 +79,14 @@ func TestEverySettingHasThreeNames(t *testing.T) {
 		}
 		if name != "tls-key" {
 			base["WRIT_TLS_KEY"] = "base"
+		}
+		switch name {
+		case "ca-cert":
+			base["WRIT_CA_KEY"] = "base"
+		case "ca-key":
+			base["WRIT_CA_CERT"] = "base"
+		case "client-ca":
+			base["WRIT_REQUIRE_CLIENT_CERT"] = "true"
 		}
 		byFlag, err := resolveConfig(t, "", base, "--"+name+"="+value)
 		if err != nil {
@@ -105,7 +113,7 @@ func TestEverySettingHasThreeNames(t *testing.T) {
 			t.Errorf("--%s and %s (-flag +env):\n%s", name, envName(name), diff)
 		}
 	})
-	if n != 22 {
+	if n != 28 {
 		t.Errorf("%d settings; a new one needs a value here if a check would refuse \"seven\"", n)
 	}
 }
@@ -125,7 +133,11 @@ func TestConfigIsRefused(t *testing.T) {
 		{name: "no data", args: []string{"--data="}, want: "--data"},
 		{name: "certificate without key", args: []string{"--tls-cert=c"}, want: "--tls-key"},
 		{name: "key without certificate", args: []string{"--tls-key=k"}, want: "--tls-cert"},
-		{name: "client CA without TLS", args: []string{"--client-ca=c"}, want: "--client-ca"},
+		{name: "client CA that demands nothing", args: []string{"--client-ca=c", "--tls-cert=c", "--tls-key=k"}, want: "--require-client-cert"},
+		{name: "client certificates without TLS", args: []string{"--require-client-cert"}, want: "--require-client-cert"},
+		{name: "CA without its key", args: []string{"--ca-cert=c"}, want: "--ca-key"},
+		{name: "trust domain in capitals", args: []string{"--spiffe-trust-domain=ACME"}, want: "--spiffe-trust-domain"},
+		{name: "network that is none", args: []string{"--issuer-private=10.0.0.0"}, want: "--issuer-private"},
 		{name: "anchoring without a pause", args: []string{"--anchor-interval=99ms"}, want: "--anchor-interval"},
 		{name: "no failures at all", args: []string{"--failure-burst=0"}, want: "--failure-burst"},
 		{name: "negative burst", file: "caller_burst: -1\n", want: "--caller-burst"},

@@ -29,6 +29,8 @@ const (
 	keyNext       = "did-next"   // its pre-rotated successor; only its public half is used until then
 	keyHead       = "head"       // signs heads for ledgers (secp256k1, EIP-712)
 	keyGuardian   = "guardian"   // may freeze the log on the embedded chain (secp256k1)
+	keyCARoot     = "ca-root"    // signs the certificate of ca-issuing (P-256)
+	keyCAIssuing  = "ca-issuing" // signs certificates of agents and enforcement points (P-256)
 	keyWallet     = "wallet"     // pays for transactions; has no authority (secp256k1)
 )
 

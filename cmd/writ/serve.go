@@ -111,6 +111,7 @@ type server struct {
 	logKey    string // verifier key of the checkpoints
 
 	registry    *registry.Registry
+	certifier   *certifier
 	pdp         *policy.PDP
 	journal     *journal.Journal
 	usage       *registry.Usage
@@ -310,7 +311,15 @@ func (s *server) openRegistry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.certifier, err = s.openCertifier(); err != nil {
+		return err
+	}
+	workloads, err := s.openWorkloads()
+	if err != nil {
+		return err
+	}
 	s.registry = registry.New(registry.Config{
+		Certifier: s.certifier, TrustDomain: s.cfg.SPIFFETrustDomain, Workloads: workloads,
 		Store: s.journal, Origin: s.Origin, DID: web.String(), TokenKey: token, StatusKey: status, UpdateKey: update, NextKey: next,
 		Successor: func(agent string, n int) (jose.Signer, error) {
 			return next.Derive(fmt.Sprintf("writ did-update %s %d", agent, n))

@@ -141,7 +141,7 @@ func TestClientCertificates(t *testing.T) {
 	ca, clients, others := newTestCA(t, "server CA"), newTestCA(t, "client CA"), newTestCA(t, "other CA")
 	cfg := testConfig(t.TempDir())
 	cfg.TLSCert, cfg.TLSKey = ca.server(t)
-	cfg.ClientCA = clients.file(t)
+	cfg.ClientCA, cfg.RequireClientCert = clients.file(t), true
 	url := start(t, cfg).server.URL + "/healthz"
 	for _, tc := range []struct {
 		name string
@@ -177,8 +177,8 @@ func TestTLSIsRefused(t *testing.T) {
 		"no certificate":  func(c *serveConfig) { c.TLSCert, c.TLSKey = none, key },
 		"no key":          func(c *serveConfig) { c.TLSCert, c.TLSKey = cert, none },
 		"another's key":   func(c *serveConfig) { c.TLSCert, c.TLSKey = cert, otherKey },
-		"no client CA":    func(c *serveConfig) { c.TLSCert, c.TLSKey, c.ClientCA = cert, key, none },
-		"empty client CA": func(c *serveConfig) { c.TLSCert, c.TLSKey, c.ClientCA = cert, key, key },
+		"no client CA":    func(c *serveConfig) { c.TLSCert, c.TLSKey, c.ClientCA, c.RequireClientCert = cert, key, none, true },
+		"empty client CA": func(c *serveConfig) { c.TLSCert, c.TLSKey, c.ClientCA, c.RequireClientCert = cert, key, key, true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := testConfig(t.TempDir())

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +23,10 @@ import (
 	"github.com/writ-registry/writ/api"
 	chainconfig "github.com/writ-registry/writ/chain-config"
 	"github.com/writ-registry/writ/internal/hotstate"
+	"github.com/writ-registry/writ/internal/resolve"
 	"github.com/writ-registry/writ/internal/sqlstore"
+	"github.com/writ-registry/writ/internal/workload"
+	"github.com/writ-registry/writ/registry/pki"
 )
 
 // anchoring is the place that heads are anchored at, and what carries them.
@@ -299,19 +305,83 @@ func (s *server) tlsConfig() (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("TLS: %w", err)
 	}
-	c := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	if s.cfg.ClientCA != "" {
-		pem, err := os.ReadFile(s.cfg.ClientCA)
-		if err != nil {
-			return nil, fmt.Errorf("client CA: %w", err)
+	// Any certificate is asked for, and none is verified in the handshake: whose it is
+	// depends on the org and the log, and is asked of each request. No CAs are named to
+	// the client, for they would name the orgs.
+	c := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert}
+	if s.cfg.RequireClientCert {
+		var others []*x509.Certificate
+		if s.cfg.ClientCA != "" {
+			text, err := os.ReadFile(s.cfg.ClientCA)
+			if err != nil {
+				return nil, fmt.Errorf("client CA: %w", err)
+			}
+			if others, err = pki.ParseCertificates(text); err != nil {
+				return nil, fmt.Errorf("client CA %s: %w", s.cfg.ClientCA, err)
+			}
+			if _, err = pki.NewRoots(others...); err != nil {
+				return nil, fmt.Errorf("client CA %s: %w", s.cfg.ClientCA, err)
+			}
 		}
-		c.ClientCAs = x509.NewCertPool()
-		if !c.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("client CA %s holds no certificate", s.cfg.ClientCA)
-		}
-		c.ClientAuth = tls.RequireAndVerifyClientCert
+		c.ClientAuth, c.VerifyConnection = tls.RequireAnyClientCert, s.door(others)
 	}
 	return c, nil
+}
+
+// openWorkloads is what asks the issuers of workload tokens, behind the same fence
+// as foreign DIDs.
+func (s *server) openWorkloads() (*workload.Verifiers, error) {
+	private, err := prefixes(s.cfg.IssuerPrivate)
+	if err != nil {
+		return nil, err
+	}
+	cfg := resolve.Config{Allow: private}
+	if s.cfg.IssuerCA != "" {
+		text, err := os.ReadFile(s.cfg.IssuerCA)
+		if err != nil {
+			return nil, fmt.Errorf("--issuer-ca: %w", err)
+		}
+		if cfg.RootCAs, err = x509.SystemCertPool(); err != nil {
+			return nil, fmt.Errorf("--issuer-ca: %w", err)
+		}
+		if !cfg.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("--issuer-ca %s holds no certificate", s.cfg.IssuerCA)
+		}
+	}
+	return workload.NewVerifiers(&http.Client{Transport: fenced{resolve.New(cfg)}}, time.Now), nil
+}
+
+// prefixes reads a list of networks.
+func prefixes(text string) (list []netip.Prefix, err error) {
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		p, err := netip.ParsePrefix(part)
+		if err != nil {
+			return nil, fmt.Errorf("--issuer-private %q: want networks such as 10.0.0.0/8", part)
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// fenced is a transport behind the fence of package resolve, for GET.
+type fenced struct{ *resolve.Resolver }
+
+// maxIssuerAnswer is the longest metadata or key set that is read, in bytes.
+const maxIssuerAnswer = 1 << 20
+
+// RoundTrip implements http.RoundTripper. What is not 200 is an error.
+func (f fenced) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := f.Fetch(r.Context(), r.URL.String(), "application/json", maxIssuerAnswer)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Response{
+		Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), Request: r,
+	}, nil
 }
 
 // TryRewrite plays an operator who signs another history with the log's own

@@ -7,6 +7,7 @@ package schemas_test
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/internal/jose"
@@ -67,6 +69,14 @@ var events = []struct {
 	{registry.EventGrantRevoked, anAgent, registry.GrantEnded{}, "The grant has ended for good."},
 	{registry.EventKillSet, maybe, registry.KillChanged{}, "The scope is stopped."},
 	{registry.EventKillReleased, maybe, registry.KillChanged{}, "The stop is lifted."},
+	{registry.EventCAOpened, noAgent, registry.CAOpened{}, "Certificates are issued by this X.509 authority from here on."},
+	{registry.EventCertificateIssued, maybe, registry.CertificateIssued{}, "The certificate speaks for the agent or enforcement point."},
+	{registry.EventCertificateRevoked, maybe, registry.CertificateEnded{}, "The certificate counts no more."},
+	{registry.EventRootEnrolled, noAgent, registry.RootChanged{}, "Agents of the org may enrol with certificates below this CA."},
+	{registry.EventRootRemoved, noAgent, registry.RootChanged{}, "The CA is believed no more."},
+	{registry.EventIssuerEnrolled, noAgent, registry.IssuerChanged{}, "Agents of the org may enrol with tokens of this issuer."},
+	{registry.EventIssuerRemoved, noAgent, registry.IssuerChanged{}, "The issuer is believed no more."},
+	{registry.EventAgentEnrolled, anAgent, registry.AgentEnrolled{}, "The org's own IAM vouched for the agent, and a rule of the org said what it may be."},
 	{registry.EventDecision, anAgent, registry.DecisionMade{}, "Whether an act might be done, and why."},
 }
 
@@ -116,6 +126,10 @@ var members = map[string]schema{
 	"status":            enum("requested", "active", "suspended", "revoked"), "roles[]": enum("owner", "registrar", "policy_author", "approver", "auditor", "operator"),
 	"Actor.kind": enum("principal", "pep", "agent", "registry"), "verdict": enum("permit", "deny", "step_up"),
 	"reasons[]": pattern("[a-z_]+"), "qualified_by[]": enum("unknown_action", "material", "egress", "irreversible", "verdict"),
+	"CertificateIssued.pep": maybeEmpty(uuid), "CertificateEnded.pep": maybeEmpty(uuid), "certificate": pattern(digest), "root": pattern(digest), "issuing": pattern(digest),
+	"serial": pattern("([0-9a-f]{2}){1,20}"), "CertificateIssued.kind": enum("did", "svid", "pep", "enterprise"), "CertificateIssued.issuer": pattern(digest), "names": pattern(digest),
+	"not_after": pattern(moment), "rules": pattern(digest), "config": pattern(digest), "IssuerChanged.issuer": pattern(uuid), "AgentEnrolled.issuer": maybeEmpty(uuid),
+	"IssuerChanged.kind": enum("entra", "okta", "kubernetes", "spiffe"), "AgentEnrolled.kind": enum("entra", "okta", "kubernetes", "spiffe", "x509"),
 	"commitments{}": pattern(digest), "action": maybeEmpty(`[^:]+:[^:]+`),
 }
 
@@ -382,6 +396,29 @@ func TestRecordedEventsFit(t *testing.T) {
 	_, err = h.RequestAgent(ctx, call, registry.NewAgent{Name: "p256", JWK: jwk, Possession: h.Possession(t, p256, registry.HouseOrg, "p256"), Org: registry.HouseOrg, Domains: []string{"finance"}, Role: "clerk"})
 	must(err)
 	a := h.NewAgent(t, "a")
+	leaf, err := h.IssueAgentCertificate(ctx, call, a.ID, registry.NewCertificate{CSR: registrytest.CSR(t, a.Signer)})
+	must(err)
+	_, err = h.RevokeCertificate(ctx, call, leaf.Value.Digest, "replaced")
+	must(err)
+	_, err = h.IssuePEPCertificate(ctx, call, pep.Caller.ID, registry.NewCertificate{CSR: registrytest.CSR(t, registrytest.Key(40))})
+	must(err)
+	enterprise := h.NewEnterprise(t, "CA")
+	root, err := h.EnrolRoot(ctx, call, "", registry.NewEnterpriseRoot{PEM: enterprise.PEM(), Rules: []registry.EnrolmentRule{h.Rule("uri:urn:prod:", true)}})
+	must(err)
+	issuer, err := h.EnrolIssuer(ctx, call, "", registry.NewWorkloadIssuer{Kind: "okta", Issuer: "https://okta.example", Rules: []registry.EnrolmentRule{h.Rule("app:", true)}})
+	must(err)
+	byCertificate := h.Enrolment(t, registrytest.Key(41), registry.HouseOrg, "prod-a")
+	byCertificate.Presented = []*x509.Certificate{enterprise.Client(t, registrytest.Key(41), "urn:prod:a")}
+	_, err = h.Enrol(ctx, call, byCertificate)
+	must(err)
+	byToken := h.Enrolment(t, registrytest.Key(42), registry.HouseOrg, "prod-b")
+	byToken.Token = h.Tokens.Token("https://okta.example", registry.Workload{Subject: "app:b", Digest: canon.Digest([]byte("b")), Expires: h.Clock.Now().Add(time.Hour)})
+	_, err = h.Enrol(ctx, call, byToken)
+	must(err)
+	_, err = h.RemoveRoot(ctx, call, "", root.Value.Digest)
+	must(err)
+	_, err = h.RemoveIssuer(ctx, call, "", issuer.Value.ID)
+	must(err)
 	g := a.Grant(t, "read:invoices", func(n *registry.NewGrant) { n.Domain = "finance" })
 	for _, req := range []policy.Request{a.Ask(t, g, "read", "invoices", "7", ""), a.Ask(t, g, "write", "invoices", "7", "")} {
 		_, err = h.PDP.Decide(ctx, a.Direct(), req)

@@ -111,6 +111,13 @@ func bodies(commitments map[string]string) []struct {
 		actor           registry.Actor
 		body            any
 	}
+	only := func(names ...string) map[string]string {
+		out := map[string]string{}
+		for _, name := range names {
+			out[name] = commitments[name]
+		}
+		return out
+	}
 	status := func(typ string, s registry.AgentStatus, reason string) row {
 		return row{typ, acme, agent, owner, registry.AgentStatusChanged{DID: did, Status: s, Reason: reason}}
 	}
@@ -135,7 +142,7 @@ func bodies(commitments map[string]string) []struct {
 		{registry.EventDecision, acme, agent, registry.Actor{Kind: registry.ActorPEP, ID: id(5)}, registry.DecisionMade{
 			Decision: id(12), DID: did, Grant: grant, TokenHash: fixed("token", 32), ProofHash: fixed("proof", 32), Audience: "https://erp.example", PEP: id(5),
 			Action: "create:shipment", Verdict: "permit", Reasons: []string{}, QualifiedBy: []string{"material"}, PolicyDigest: fixed("policy", 32),
-			CatalogueDigest: fixed("catalogue", 32), Epochs: map[string]int64{"global": 0, "org": 1, "agent": 3, "grant": 0}, Commitments: commitments,
+			CatalogueDigest: fixed("catalogue", 32), Epochs: map[string]int64{"global": 0, "org": 1, "agent": 3, "grant": 0}, Commitments: only("payload", "resource", "proof", "token"),
 		}},
 		{registry.EventKillSet, house, "", operator, registry.KillChanged{Scope: "global", Epoch: 1, Reason: "drill"}},
 		{registry.EventKillReleased, house, "", operator, registry.KillChanged{Scope: "global", Epoch: 2}},
@@ -159,6 +166,20 @@ func bodies(commitments map[string]string) []struct {
 			Trust: id(20), Issuer: "did:web:other.example", Subject: "did:web:other.example", Code: registry.AlarmLogFork, Evidence: fixed("evidence", 32),
 		}},
 		{registry.EventTrustRemoved, acme, "", owner, registry.TrustRemoved{Trust: id(20), Issuer: "did:web:other.example", Reason: "log-forked"}},
+		{registry.EventCAOpened, house, "", registry.Actor{Kind: registry.ActorRegistry, ID: house}, registry.CAOpened{Root: fixed("root", 32), Issuing: fixed("issuing", 32), NotAfter: "2027-01-02T03:04:05.000Z"}},
+		{registry.EventCertificateIssued, acme, agent, owner, registry.CertificateIssued{
+			Certificate: fixed("certificate", 32), Serial: "0a1b", Kind: registry.CertificateDID, Issuer: fixed("issuing", 32), Names: fixed("names", 32), Thumbprint: fixed("thumbprint", 32),
+			NotBefore: "2026-01-02T03:04:05.000Z", NotAfter: "2026-01-02T11:04:05.000Z",
+		}},
+		{registry.EventCertificateRevoked, acme, agent, owner, registry.CertificateEnded{Certificate: fixed("certificate", 32), Serial: "0a1b", Reason: "replaced"}},
+		{registry.EventRootEnrolled, acme, "", owner, registry.RootChanged{Root: fixed("enterprise", 32), Rules: fixed("rules", 32)}},
+		{registry.EventRootRemoved, acme, "", owner, registry.RootChanged{Root: fixed("enterprise", 32), Rules: fixed("rules", 32)}},
+		{registry.EventIssuerEnrolled, acme, "", owner, registry.IssuerChanged{Issuer: id(20), Kind: "kubernetes", Config: fixed("config", 32)}},
+		{registry.EventAgentEnrolled, acme, id(21), registry.Actor{Kind: registry.ActorAgent, ID: id(21)}, registry.AgentEnrolled{
+			DID: did + "e", Kind: "kubernetes", Issuer: id(20), Evidence: fixed("token", 32), Rules: fixed("rules", 32), Approved: true,
+			Commitments: only("issuer", "subject"),
+		}},
+		{registry.EventIssuerRemoved, acme, "", owner, registry.IssuerChanged{Issuer: id(20), Kind: "kubernetes", Config: fixed("config", 32)}},
 	}
 }
 
@@ -169,6 +190,8 @@ func disclosures(t *testing.T) (list []disclosureVector, commitments map[string]
 		{Name: "resource", Value: json.RawMessage(`{"type":"shipment","id":"s-1"}`)},
 		{Name: "proof", Value: json.RawMessage(`"eyJ.eyJ.sig"`)},
 		{Name: "token", Value: json.RawMessage(`"eyJ.eyJ.gis"`)},
+		{Name: "issuer", Value: json.RawMessage(`"https://k8s.example"`)},
+		{Name: "subject", Value: json.RawMessage(`"system:serviceaccount:prod:courier"`)},
 	} {
 		d.Salt = fixed("salt of "+d.Name, 16)
 		c, err := d.Commitment()

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -131,6 +132,9 @@ func (a *Authority) permits(c *x509.Certificate, usage x509.ExtKeyUsage, now tim
 
 // Root returns the last certificate of the chain: what verifiers trust.
 func (a *Authority) Root() *x509.Certificate { return a.chain[len(a.chain)-1] }
+
+// Chain returns the certificates of the authority, the issuing one first.
+func (a *Authority) Chain() []*x509.Certificate { return slices.Clone(a.chain) }
 
 // NotAfter returns when the first certificate of the chain ends. No leaf outlives it,
 // so the issuing key is to be replaced well before.

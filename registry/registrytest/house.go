@@ -41,7 +41,8 @@ type House struct {
 	Operator registry.Caller
 	Secret   string // the operator's credential
 	Clock    *Clock
-	TXT      *Zone // what it hears from DNS
+	TXT      *Zone      // what it hears from DNS
+	Tokens   *Workloads // believed ones
 
 	gate registry.Call
 }
@@ -135,12 +136,14 @@ func Open(t testing.TB, dir string, opts ...Option) *House {
 	}
 	token, update, next := Key(1), Key(2), Key(3)
 	zone := &Zone{records: map[string][]string{}}
+	tokens := &Workloads{}
 	r := registry.New(registry.Config{
+		Certifier: &Certifier{}, TrustDomain: TrustDomain, Workloads: tokens,
 		Store: j, Origin: Origin, DID: web.String(), TokenKey: token, StatusKey: Key(4), UpdateKey: update, NextKey: next, Now: clock.Now,
 		Successor: func(agent string, n int) (jose.Signer, error) { return next.Derive(fmt.Sprint(agent, n)) },
 		LookupTXT: zone.lookup,
 	})
-	return &House{Registry: r, PDP: policy.New(j, Origin, token.Public(), clock.Now), DB: db, Journal: j, Clock: clock, TXT: zone}
+	return &House{Registry: r, PDP: policy.New(j, Origin, token.Public(), clock.Now), DB: db, Journal: j, Clock: clock, TXT: zone, Tokens: tokens}
 }
 
 // Key is a fixed Ed25519 key.
