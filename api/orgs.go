@@ -26,11 +26,11 @@ func (s *server) routeOrgs() {
 
 // Identity is who a credential belongs to.
 type Identity struct {
-	Kind    registry.ActorKind `json:"kind" enum:"principal,pep"`
+	Kind    registry.ActorKind `json:"kind" enum:"principal,pep,agent"`
 	ID      string             `json:"id"`
 	Org     string             `json:"org"`
 	OrgName string             `json:"org_name"`
-	Roles   []registry.Role    `json:"roles" doc:"Empty for an enforcement point"`
+	Roles   []registry.Role    `json:"roles" doc:"Empty for an enforcement point or agent"`
 }
 
 func (s *server) whoami(ctx context.Context, call registry.Call, _ *struct{}) (*plain[Identity], error) {

@@ -11,7 +11,7 @@ import (
 
 // Caller is whom a credential belongs to.
 type Caller struct {
-	Kind    string   `json:"kind"` // principal | pep
+	Kind    string   `json:"kind"` // principal | pep | agent
 	ID      string   `json:"id"`
 	Org     string   `json:"org"`
 	OrgName string   `json:"org_name"`
