@@ -27,6 +27,8 @@ type Metrics struct {
 	batch     prometheus.Histogram
 	commit    prometheus.Histogram
 	memory    prometheus.Gauge
+	followed  *prometheus.GaugeVec
+	alarms    *prometheus.GaugeVec
 }
 
 // NewMetrics makes the registry's metrics, with those of the Go runtime and
@@ -57,10 +59,16 @@ func NewMetrics() *Metrics {
 			Name: "writ_journal_commit_seconds", Help: "Time of one commit, from the first command to durable.", Buckets: fast,
 		}),
 	}
+	m.followed = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "writ_followed_age_seconds", Help: "Time since a foreign issuer on a trust list last answered and all of it held.",
+	}, []string{"issuer"})
+	m.alarms = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "writ_followed_alarm", Help: "1 where a foreign issuer contradicted itself or its pins: an owner must look.",
+	}, []string{"issuer"})
 	m.memory = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "writ_spent_memory", Help: "1 while unqualified permits are spent in the memory of spent proofs, 0 while the database decides alone.",
 	})
-	m.Registry.MustRegister(m.requests, m.latency, m.decisions, m.refused, m.spans, m.batch, m.commit, m.memory,
+	m.Registry.MustRegister(m.requests, m.latency, m.decisions, m.refused, m.spans, m.batch, m.commit, m.memory, m.followed, m.alarms,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -69,6 +77,16 @@ func NewMetrics() *Metrics {
 func (m *Metrics) ObserveCommit(commands int, took time.Duration) {
 	m.batch.Observe(float64(commands))
 	m.commit.Observe(took.Seconds())
+}
+
+// Followed says how long ago a foreign issuer answered, and whether there is an alarm.
+func (m *Metrics) Followed(issuer string, age time.Duration, alarm bool) {
+	m.followed.WithLabelValues(issuer).Set(age.Seconds())
+	on := 0.
+	if alarm {
+		on = 1
+	}
+	m.alarms.WithLabelValues(issuer).Set(on)
 }
 
 // InMemory says whether unqualified permits are spent in the memory.

@@ -188,6 +188,14 @@ func (f *AgentFile) Rotated(a Agent, key *AgentKey) error {
 // AgentKey is the agent's key.
 func (f *AgentFile) AgentKey() *AgentKey { return f.key }
 
+// Before is the same agent before another registry: what it proves is for the
+// decision point of that origin, which must trust the agent's own.
+func (f *AgentFile) Before(origin string) *AgentFile {
+	there := *f
+	there.Registry = origin
+	return &there
+}
+
 // Hold adds a grant, which replaces one of the same id.
 func (f *AgentFile) Hold(g Grant) {
 	f.Grants = slices.DeleteFunc(f.Grants, func(h HeldGrant) bool { return h.ID == g.ID })

@@ -358,6 +358,7 @@ func (d Decision) Permitted() bool { return d.Decision && d.Context.Verdict == P
 type Verification struct {
 	Active   bool     `json:"active"`
 	Reasons  []Reason `json:"reasons"`
+	Issuer   string   `json:"iss,omitempty"` // of a grant of another registry
 	Subject  string   `json:"sub,omitempty"`
 	ClientID string   `json:"client_id,omitempty"`
 	Scope    string   `json:"scope,omitempty"`

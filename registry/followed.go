@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/writ-registry/writ/registry/did"
 )
 
 // Followed is one thing of others that this registry has seen and verified, and
@@ -12,7 +14,7 @@ import (
 type Followed struct {
 	Trust string       `json:"trust,omitempty"` // the entry it is followed for; "" for an agent: its history is one
 	Kind  FollowedKind `json:"kind"`
-	Name  string       `json:"name"` // DID of the issuer or agent, address of a status list
+	Name  string       `json:"name"` // DID of the issuer, SCID of an agent, address of a status list
 	// Text is the newest that was verified: a signed checkpoint, a DID log, a status
 	// list token.
 	Text    string    `json:"text"`
@@ -79,7 +81,7 @@ func (r *Registry) Follow(ctx context.Context, seen []Followed) error {
 // RaiseAlarm records that an issuer contradicted itself or what is pinned of it:
 // nothing of it is believed until an owner removes the entry. evidence is the
 // digest of what was shown.
-func (r *Registry) RaiseAlarm(ctx context.Context, trust, name string, kind FollowedKind, code AlarmCode, detail, evidence string) error {
+func (r *Registry) RaiseAlarm(ctx context.Context, trust string, kind FollowedKind, subject did.DID, code AlarmCode, detail, evidence string) error {
 	_, err := r.Store.Commit(ctx, Command{Urgent: true, Run: func(tx Tx) (Draft, error) {
 		t, err := tx.Trust(trust)
 		if errors.Is(err, NotFound) {
@@ -87,9 +89,9 @@ func (r *Registry) RaiseAlarm(ctx context.Context, trust, name string, kind Foll
 		} else if err != nil {
 			return Draft{}, err
 		}
-		owner := t.ID
+		owner, name := t.ID, subject.String()
 		if kind == FollowedAgent {
-			owner = ""
+			owner, name = "", subject.SCID()
 		}
 		f, err := tx.Followed(owner, kind, name)
 		if errors.Is(err, NotFound) {
@@ -101,7 +103,7 @@ func (r *Registry) RaiseAlarm(ctx context.Context, trust, name string, kind Foll
 		f.Alarm = &Alarm{code, detail, r.now()}
 		ev := EventDraft{
 			Type: EventTrustAlarmed, Org: t.Org, Actor: Actor{ActorRegistry, t.Org}, Trace: strings.Repeat("0", 32),
-			Body: TrustAlarmed{t.ID, t.Issuer, name, code, evidence},
+			Body: TrustAlarmed{t.ID, t.Issuer, subject.String(), code, evidence},
 		}
 		return Draft{Events: []EventDraft{ev}}, errors.Join(tx.PutFollowed(f), tx.BumpEpoch(Scope{ScopeOrg, t.Org}))
 	}})

@@ -141,8 +141,12 @@ func TestAlarmIsRemembered(t *testing.T) {
 	if s := standing(); s.Size != 7 || s.Alarm != nil {
 		t.Errorf("standing %+v", s)
 	}
+	issuer, err := did.Parse(entry.Issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, code := range []registry.AlarmCode{registry.AlarmLogFork, registry.AlarmKey} {
-		if err := h.RaiseAlarm(t.Context(), entry.ID, entry.Issuer, registry.FollowedIssuer, code, "drill", strings.Repeat("A", 43)); err != nil {
+		if err := h.RaiseAlarm(t.Context(), entry.ID, registry.FollowedIssuer, issuer, code, "drill", strings.Repeat("A", 43)); err != nil {
 			t.Fatal(err)
 		}
 	}

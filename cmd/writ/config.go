@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/writ-registry/writ/api"
+	"github.com/writ-registry/writ/internal/follow"
 	"github.com/writ-registry/writ/registry/pki"
 )
 
@@ -75,6 +76,12 @@ type serveConfig struct {
 	// file of CAs that their TLS may have beside those of the system.
 	IssuerPrivate string `yaml:"issuer_private"`
 	IssuerCA      string `yaml:"issuer_ca"`
+	// FollowInterval is how often the issuers on trust lists are asked for what is new.
+	FollowInterval time.Duration `yaml:"follow_interval"`
+	// FollowPrivate lets them be in private networks and on this machine, at any port;
+	// FollowCA (PEM file) trusts their certificates beside the machine's own roots.
+	FollowPrivate bool   `yaml:"follow_private"`
+	FollowCA      string `yaml:"follow_ca"`
 	// OTLPEndpoint is the URL of an OpenTelemetry collector (OTLP over HTTP);
 	// empty: no spans. OTEL_EXPORTER_OTLP_* variables say headers and TLS.
 	OTLPEndpoint string `yaml:"otlp_endpoint"`
@@ -94,7 +101,7 @@ func defaultServeConfig() serveConfig {
 		DiskReserve: 256 << 20, LogLevel: "info", LogFormat: "text",
 		FailureBurst: api.DefaultFailureBurst, FailureRate: api.DefaultFailureRate,
 		CallerBurst: api.DefaultCallerBurst, CallerRate: api.DefaultCallerRate, MaxInFlight: api.DefaultMaxInFlight,
-		TraceRatio: 1,
+		TraceRatio: 1, FollowInterval: follow.DefaultInterval,
 	}
 }
 
@@ -124,6 +131,9 @@ func (c *serveConfig) bind(f *pflag.FlagSet) {
 	f.StringVar(&c.SPIFFETrustDomain, "spiffe-trust-domain", c.SPIFFETrustDomain, "trust domain of SPIFFE IDs; without it no SVIDs are issued")
 	f.StringVar(&c.IssuerPrivate, "issuer-private", c.IssuerPrivate, "networks, such as 10.0.0.0/8, in which issuers of workload tokens may be asked too")
 	f.StringVar(&c.IssuerCA, "issuer-ca", c.IssuerCA, "PEM CAs of the TLS of such issuers, beside those of the system")
+	f.DurationVar(&c.FollowInterval, "follow-interval", c.FollowInterval, "how often the issuers on trust lists are asked")
+	f.BoolVar(&c.FollowPrivate, "follow-private", c.FollowPrivate, "follow issuers in private networks and on this machine, at any port")
+	f.StringVar(&c.FollowCA, "follow-ca", c.FollowCA, "PEM CAs that their certificates may be from, beside the machine's")
 	f.StringVar(&c.OTLPEndpoint, "otlp-endpoint", c.OTLPEndpoint, "URL of an OpenTelemetry collector (OTLP over HTTP) that spans go to")
 	f.Float64Var(&c.TraceRatio, "trace-ratio", c.TraceRatio, "share of traces that are sampled where the caller has not decided")
 	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "debug, info, warn or error")
@@ -197,6 +207,8 @@ func (c *serveConfig) check() error {
 		return rateError("--failure-rate")
 	case !rate(c.CallerRate):
 		return rateError("--caller-rate")
+	case c.FollowInterval < 100*time.Millisecond || c.FollowInterval > time.Hour:
+		return errors.New("--follow-interval must be 100ms to 1h")
 	case !(c.TraceRatio >= 0 && c.TraceRatio <= 1):
 		return errors.New("--trace-ratio must be 0 to 1")
 	case c.LogFormat != "text" && c.LogFormat != "json":

@@ -21,6 +21,7 @@ import (
 
 	"github.com/writ-registry/writ/anchor"
 	"github.com/writ-registry/writ/api"
+	"github.com/writ-registry/writ/internal/follow"
 	"github.com/writ-registry/writ/internal/hotstate"
 	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/internal/sqlstore"
@@ -113,6 +114,7 @@ type server struct {
 	registry    *registry.Registry
 	certifier   *certifier
 	pdp         *policy.PDP
+	follower    *follow.Follower
 	journal     *journal.Journal
 	usage       *registry.Usage
 	redis       *hotstate.Redis // nil without --redis
@@ -327,7 +329,11 @@ func (s *server) openRegistry(ctx context.Context) error {
 		LookupTXT: net.DefaultResolver.LookupTXT,
 	})
 	s.pdp = policy.New(s.journal, s.Origin, token.Public(), nil)
-	s.pdp.Ready = s.writable
+	s.pdp.Ready, s.pdp.Issuing = s.writable, web.String()
+	if s.follower, err = s.openFollower(); err != nil {
+		return err
+	}
+	s.pdp.Foreign = s.follower
 
 	signer, verifier, vkey, err := s.keys.note(keyCheckpoint, s.logOrigin)
 	if err != nil {
@@ -431,6 +437,7 @@ func (s *server) serve(run context.Context, listener net.Listener) error {
 	}
 	s.tasks.Go(func() error { return s.checkpoints.Run(run) })
 	s.tasks.Go(func() error { return s.pdp.Run(run) })
+	s.tasks.Go(func() error { return s.follower.Run(run) })
 	s.tasks.Go(func() error { return s.tend(run) })
 	s.tasks.Go(func() error { return s.usage.Run(run) })
 	if s.redis != nil {

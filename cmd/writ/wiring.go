@@ -22,6 +22,7 @@ import (
 	"github.com/writ-registry/writ/anchor/evm"
 	"github.com/writ-registry/writ/api"
 	chainconfig "github.com/writ-registry/writ/chain-config"
+	"github.com/writ-registry/writ/internal/follow"
 	"github.com/writ-registry/writ/internal/hotstate"
 	"github.com/writ-registry/writ/internal/resolve"
 	"github.com/writ-registry/writ/internal/sqlstore"
@@ -266,6 +267,23 @@ func (s *server) authorityMoved(uint64) {
 	case s.moved <- struct{}{}:
 	default:
 	}
+}
+
+// openFollower makes what follows the issuers on trust lists.
+func (s *server) openFollower() (*follow.Follower, error) {
+	cfg := follow.Config{Registry: s.registry, Interval: s.cfg.FollowInterval, Logger: s.log, Observe: s.metrics.Followed}
+	if s.cfg.FollowPrivate {
+		for _, block := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "::1/128"} {
+			cfg.Resolve.Allow = append(cfg.Resolve.Allow, netip.MustParsePrefix(block))
+		}
+	}
+	if s.cfg.FollowCA != "" {
+		var err error
+		if cfg.Resolve.RootCAs, err = readRoots(s.cfg.FollowCA); err != nil {
+			return nil, fmt.Errorf("--follow-ca: %w", err)
+		}
+	}
+	return follow.New(cfg), nil
 }
 
 // handler is the REST API and the pages over the parts of this server.

@@ -22,6 +22,7 @@ import (
 	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/did"
 	"github.com/writ-registry/writ/registry/journal"
 	"github.com/writ-registry/writ/registry/policy"
 	"github.com/writ-registry/writ/registry/registrytest"
@@ -442,7 +443,9 @@ func TestRecordedEventsFit(t *testing.T) {
 	_, err = h.SetDomain(ctx, call, registry.HouseOrg, "agents.acme.example")
 	must(err)
 	trust := h.Trust(t, "did:web:other.example")
-	must(h.RaiseAlarm(ctx, trust.ID, trust.Issuer, registry.FollowedIssuer, registry.AlarmLogFork, "drill", canon.Digest(nil)))
+	issuer, err := did.Parse(trust.Issuer)
+	must(err)
+	must(h.RaiseAlarm(ctx, trust.ID, registry.FollowedIssuer, issuer, registry.AlarmLogFork, "drill", canon.Digest(nil)))
 	_, err = h.RemoveTrust(ctx, call, trust.ID, "drill")
 	must(err)
 	_, err = h.SetSpawn(ctx, call, a.ID, registry.Spawn{Depth: 1, Max: 2})

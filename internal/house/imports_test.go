@@ -53,7 +53,8 @@ var own = map[string][]string{
 	"internal/resolve":             {"internal/canon", "registry/did"},
 	"anchor/tlog":                  {},
 	"registry":                     {"internal/canon", "internal/jose", "registry/did", "registry/capability", "registry/pki", "registry/statuslist"},
-	"registry/policy":              {"internal/canon", "internal/jose", "internal/trace", "registry", "registry/capability"},
+	"registry/policy":              {"internal/canon", "internal/jose", "internal/trace", "registry", "registry/capability", "registry/did", "registry/statuslist"},
+	"internal/follow":              {"internal/canon", "internal/jose", "internal/resolve", "registry", "registry/did", "registry/policy", "registry/statuslist", "anchor/tlog"},
 	"registry/journal":             {"internal/canon", "internal/trace", "registry", "anchor/tlog"},
 	"anchor":                       {"anchor/tlog", "internal/canon", "internal/trace"},
 	"anchor/anchortest":            {"anchor", "anchor/tlog"},
@@ -71,7 +72,7 @@ var own = map[string][]string{
 	"chain-config":                 {},
 	"contracts/evm/vectors":        {"contracts/evm/vectors/sparse"},
 	"contracts/evm/vectors/sparse": {},
-	"docs/schemas":                 {"internal/canon", "registry", "registry/journal", "anchor/tlog"},
+	"docs/schemas":                 {"internal/canon", "registry", "registry/did", "registry/journal", "anchor/tlog"},
 	"internal/house":               {},
 	// Its seeder writes rows as the use cases and the journal would.
 	"bench":           {"client", "internal/...", "registry", "registry/...", "anchor/tlog"},

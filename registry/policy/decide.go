@@ -22,7 +22,11 @@ type PDP struct {
 	Store  registry.Store
 	Origin string         // the registry's, the pdp of action proofs
 	Issuer jose.PublicKey // of grant tokens
-	Now    func() time.Time
+	// Issuing is the issuer's DID. Foreign, if set, is asked about grants of others,
+	// in verifications only: decisions are about registered agents.
+	Issuing string
+	Foreign Foreign
+	Now     func() time.Time
 	// Ready, if set, is asked before a permit that needs no transaction: a
 	// database that takes no writes is not to be trusted with what it says.
 	Ready func() error

@@ -55,6 +55,17 @@ const (
 	ContextRefused     Code = "context_refused"
 	ApprovalRequired   Code = "approval_required"
 	SubjectUnsupported Code = "subject_unsupported"
+
+	// Of grants of foreign registries, in a verification.
+	IssuerUntrusted Code = "issuer_untrusted"
+	IssuerUnknown   Code = "issuer_unknown"
+	IssuerAlarmed   Code = "issuer_alarmed"
+	TrustEnded      Code = "trust_ended"
+	VouchingRefused Code = "vouching_refused"
+	CeilingExceeded Code = "ceiling_exceeded"
+	StatusStale     Code = "status_stale"
+	GrantSuspended  Code = "grant_suspended"
+	AgentUnresolved Code = "agent_unresolved"
 )
 
 // Meanings says each reason in words, for people who ask why.
@@ -87,6 +98,16 @@ var Meanings = map[Code]string{
 	ContextRefused:     "the enforcement point asserted context that it may not assert",
 	ApprovalRequired:   "the act cannot be undone: a human must approve it",
 	SubjectUnsupported: "only registered agents are decided about",
+
+	IssuerUntrusted: "the organization does not trust the registry that issued the grant, or not this key",
+	IssuerUnknown:   "the registry that issued the grant is trusted, and has not been seen yet",
+	IssuerAlarmed:   "the registry that issued the grant, or the agent's DID, contradicted itself: an owner must look",
+	TrustEnded:      "the entry of the trust list has ended",
+	VouchingRefused: "the trust list does not let this registry vouch for this agent",
+	CeilingExceeded: "the grant or the act is above what the trust list accepts of this registry",
+	StatusStale:     "what the issuer says of the grant is not known, or too old",
+	GrantSuspended:  "the grant is suspended",
+	AgentUnresolved: "the agent's DID is not known, or what is known of it is too old",
 }
 
 // Reason is why a verdict is what it is.

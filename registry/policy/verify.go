@@ -12,6 +12,7 @@ import (
 type Verification struct {
 	Active   bool     `json:"active"`
 	Reasons  []Reason `json:"reasons"`
+	Issuer   string   `json:"iss,omitempty"` // of a foreign grant
 	Subject  string   `json:"sub,omitempty"`
 	ClientID string   `json:"client_id,omitempty"`
 	Scope    string   `json:"scope,omitempty"`
@@ -29,6 +30,9 @@ func (p *PDP) Verify(ctx context.Context, caller registry.Caller, req Request) (
 	act, err := req.actDigest()
 	if err != nil {
 		return Verification{}, err
+	}
+	if g := p.foreign(req); g != nil {
+		return p.verifyForeign(ctx, caller, req, act, g)
 	}
 	f, err := p.load(ctx, caller, req, act)
 	if err != nil {
