@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/writ-registry/writ/client"
+	"github.com/writ-registry/writ/registry/capability"
 )
 
 // secure starts a registry behind TLS and returns its operator's client.
@@ -43,8 +45,8 @@ func (r *running) showing(t *testing.T, ca *testCA, token string, show ...tls.Ce
 // turnedAway wants a call to be refused with a status and code.
 func turnedAway(t *testing.T, what string, err error, status int, code string) {
 	t.Helper()
-	p, ok := err.(*client.Problem)
-	if !ok || p.Status != status || p.Code != code {
+	var p *client.Problem
+	if !errors.As(err, &p) || p.Status != status || p.Code != code {
 		t.Errorf("%s: %v, want %d %s", what, err, status, code)
 	}
 }
@@ -114,6 +116,18 @@ func TestMutualTLS(t *testing.T) {
 	if resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("headers with a certificate: %d", resp.StatusCode)
 	}
+
+	// An agent that asks for itself shows its own certificate, or none.
+	other, _, otherPair := certified(t, r.Client, "other")
+	ask := client.EvaluationRequest{
+		Subject: client.Subject{Type: "agent", ID: agent.DID}, Action: client.Action{Name: "read"},
+		Resource: capability.Resource{Type: "invoices", ID: "7"}, Context: client.Context{Token: "x.y.z", Proof: "x.y.z"},
+	}
+	_, err = r.showing(t, ca, "", otherPair).Evaluate(ctx, ask)
+	turnedAway(t, "an act of one agent over the connection of another", err, 401, "certificate_mismatch")
+	ask.Subject.ID = other.DID
+	_, err = r.showing(t, ca, "", otherPair).Evaluate(ctx, ask)
+	turnedAway(t, "its own act without its proof", err, 401, "malformed")
 
 	kept := r.showing(t, ca, "", pair) // its connection outlives the agent's right
 	if _, err := kept.Whoami(ctx); err != nil {
