@@ -172,7 +172,7 @@ func (d *demo) play(ctx context.Context, o demoOptions) (err error) {
 	}()
 	for _, step := range []func(context.Context) error{
 		d.found, d.invoices, d.logistics, d.trading, d.irreversible, d.replays,
-		d.rotation, d.family, d.anchored, d.receipts, d.rewrites,
+		d.rotation, d.family, d.partners, d.anchored, d.receipts, d.rewrites,
 	} {
 		if err := step(ctx); err != nil {
 			return err
