@@ -101,7 +101,7 @@ func (s *server) requestAgent(ctx context.Context, call registry.Call, in *struc
 	b := in.Body
 	parts := make([]registry.Component, len(b.Composition))
 	for i, c := range b.Composition {
-		parts[i] = registry.Component(c)
+		parts[i] = registry.Component{Kind: c.Kind, Name: c.Name, Digest: c.Digest, Source: c.Source}
 	}
 	var spawn registry.Spawn
 	if b.Spawn != nil {

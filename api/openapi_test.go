@@ -140,6 +140,8 @@ func TestEveryOperation(t *testing.T) {
 		t.Fatal(err)
 	}
 	second, third := registrytest.Key(32), registrytest.Key(33)
+	voucher, attester := registrytest.Key(21), registrytest.Key(22)
+	vouches := w.must("POST", "/v1/vouchers", map[string]any{"kind": "attester", "name": "tee", "jwk": attester.Public().JWK()})["voucher"].(map[string]any)["id"].(string)
 	cid := w.must("GET", "/v1/events?type=grant.issued", nil)["items"].([]any)[0].(map[string]any)["cid"].(string)
 	scope := map[string]any{"scope": map[string]any{"kind": "grant", "id": g.ID}, "reason": "drill"}
 	b, enterprise := w.NewAgent(t, "bearer"), w.NewEnterprise(t, "CA")
@@ -186,6 +188,10 @@ func TestEveryOperation(t *testing.T) {
 		{id: "list-agents", good: call{"/v1/agents?status=active", nil}, bad: call{"/v1/agents?status=x", nil}},
 		{id: "export-agents", good: call{"/v1/agents/export?format=csv&name=a", nil}, bad: call{"/v1/agents/export?format=xml", nil}},
 		{id: "offboard-agents", good: call{"/v1/agents/offboard", `{"filter":{"name":"nobody"}}`}, bad: call{"/v1/agents/offboard", `{}`}},
+		{id: "put-composition", good: call{"/v1/agents/" + a.ID + "/composition", `{"parts":[{"kind":"model","name":"m","digest":"` + strings.Repeat("ab", 32) + `","source":"sponsor"}]}`}, bad: call{"/v1/agents/" + a.ID + "/composition", `{"parts":[{"kind":"model","name":"m","digest":"` + strings.Repeat("ab", 32) + `","source":"build-signed"}]}`}},
+		{id: "register-voucher", good: call{"/v1/vouchers", map[string]any{"kind": "builder", "name": "ci", "jwk": voucher.Public().JWK()}}, bad: call{"/v1/vouchers", `{"kind":"friend"}`}},
+		{id: "list-vouchers", good: call{"/v1/vouchers", nil}, bad: call{"/v1/vouchers?x=1", nil}},
+		{id: "revoke-voucher", good: call{"/v1/vouchers/" + vouches + "/revoke", nil}, bad: call{"/v1/vouchers/x/revoke", nil}},
 		{id: "get-agent", good: call{"/v1/agents/" + a.ID, nil}, bad: call{"/v1/agents/x", nil}},
 		{id: "approve-agent", good: call{"/v1/agents/" + requested + "/approve", nil}, bad: call{"/v1/agents/" + requested + "/approve", `{"x":1}`}},
 		{id: "suspend-agent", good: call{"/v1/agents/" + requested + "/suspend", `{"reason":"drill"}`}, bad: call{"/v1/agents/" + requested + "/suspend", `{"reason":"A drill"}`}},

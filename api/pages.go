@@ -207,7 +207,7 @@ func (s *server) pageAgent(c *gin.Context) {
 		Thumbprint: a.Thumbprint, Custodial: a.Custodial, Domains: a.Domains, Workflows: a.Workflows, Events: events,
 	}
 	for _, p := range a.Composition {
-		view.Composition = append(view.Composition, web.Component(p))
+		view.Composition = append(view.Composition, web.Component{Kind: p.Kind, Name: p.Name, Digest: p.Digest, Source: p.Source})
 	}
 	for _, g := range grants {
 		view.Grants = append(view.Grants, web.Grant{Capabilities: g.Capabilities, Status: string(g.Status), Audience: g.Audience, Expires: g.Expires})

@@ -163,6 +163,7 @@ func (s *server) routes() *gin.Engine {
 	s.routeAgents()
 	s.routeKeys()
 	s.routeInventory()
+	s.routeComposition()
 	s.routeGrants()
 	s.routeKill()
 	s.routeEvents()

@@ -57,6 +57,10 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		"GET /v1/agents":                                  {query: of, shut: true},
 		"GET /v1/agents/export":                           {query: of, shut: true},
 		"POST /v1/agents/offboard":                        shut(map[string]any{"agents": []string{v["agent"]}}),
+		"PUT /v1/agents/{agent}/composition":              shut(map[string]any{"parts": []any{}}),
+		"POST /v1/vouchers":                               shut(map[string]any{"org": v["org"], "kind": "builder", "name": "mole", "jwk": key.Public().JWK()}),
+		"GET /v1/vouchers":                                {query: of, shut: true},
+		"POST /v1/vouchers/{voucher}/revoke":              shut(nil),
 		"GET /v1/agents/{agent}":                          shut(nil),
 		"POST /v1/agents/{agent}/approve":                 shut(nil),
 		"POST /v1/agents/{agent}/suspend":                 shut(nil),
@@ -129,7 +133,7 @@ func TestTenantsAreApart(t *testing.T) {
 		t.Errorf("the row %s is for no route", name)
 	}
 	// The lists of the thief's own org hold nothing of the victim's.
-	for _, list := range []string{"orgs", "principals", "peps", "agents", "grants", "events", "kill", "trust", "certificates"} {
+	for _, list := range []string{"orgs", "principals", "peps", "agents", "grants", "events", "kill", "trust", "certificates", "vouchers"} {
 		t.Run("own "+list, func(t *testing.T) { v.apart(t, w, thief, "GET", "/v1/"+list, tenantCall{}) })
 	}
 	if got := w.must("GET", "/v1/agents/"+v["agent"], nil); got["status"] != "active" {
@@ -142,7 +146,7 @@ func TestTenantsAreApart(t *testing.T) {
 
 // apart makes one call and sees that it gives nothing of the victim away.
 func (v victim) apart(t *testing.T, w *world, thief, method, path string, call tenantCall) {
-	ids := map[string]string{"{org}": v["org"], "{agent}": v["agent"], "{id}": v["grant"], "{cid}": v["event"], "{trust}": v["trust"], "{pep}": v["pep"], "{principal}": v["principal"], "{key}": v["key"],
+	ids := map[string]string{"{org}": v["org"], "{agent}": v["agent"], "{id}": v["grant"], "{cid}": v["event"], "{trust}": v["trust"], "{voucher}": v["voucher"], "{pep}": v["pep"], "{principal}": v["principal"], "{key}": v["key"],
 		"{digest}": v["certificate"], "{root}": v["root"], "{issuer}": v["issuer"]}
 	at := path
 	for placeholder, id := range ids {
@@ -194,6 +198,7 @@ func settle(t *testing.T, w *world) victim {
 	v["grant"], v["token"] = member(grant, "grant", "id"), member(grant, "grant", "token")
 	v["pep"] = member(own("/v1/peps", map[string]any{"name": "gate", "resources": []string{"https://erp.example"}}), "pep", "id")
 	v["principal"] = member(own("/v1/principals", map[string]any{"roles": []string{"auditor"}}), "principal", "id")
+	v["voucher"] = member(own("/v1/vouchers", map[string]any{"kind": "builder", "name": "ci", "jwk": registrytest.Key(97).Public().JWK()}), "voucher", "id")
 	v["trust"] = member(own("/v1/trust", map[string]any{
 		"issuer": "did:web:friend.example", "token_keys": []string{registrytest.Key(1).Public().Multikey()}, "log_key": registrytest.LogKey(t, "friend.example/log", 1),
 		"audiences": []string{"https://erp.example"}, "capabilities": "read:invoices",

@@ -73,7 +73,10 @@ type Component struct {
 	Kind   string `json:"kind"` // model | runtime | tools | api
 	Name   string `json:"name"`
 	Digest string `json:"digest"` // sha256, hex
-	Source string `json:"source"` // who vouches: self | sponsor
+	Source string `json:"source"` // who vouches: self | sponsor | build-signed | runtime-attested
+
+	Voucher   string `json:"voucher,omitempty"`   // of the last two: who signed for it
+	Statement string `json:"statement,omitempty"` // base64url SHA-256 of what was signed
 }
 
 // Agent is a registered agent.
@@ -95,6 +98,7 @@ type Agent struct {
 	Thumbprint     string      `json:"thumbprint"`
 	KeyID          string      `json:"key_id"`
 	Custodial      bool        `json:"custodial"`
+	TrustSince     time.Time   `json:"trust_since,omitzero"` // when its composition changed last
 	Created        time.Time   `json:"created"`
 	Updated        time.Time   `json:"updated"`
 

@@ -77,6 +77,11 @@ func (r *Registry) readAgent(ctx context.Context, c Caller, in NewAgent) (*newco
 	if err := c.mayRegister(n.org.ID, n.in.Parent); err != nil {
 		return nil, err
 	}
+	if c.Kind == ActorAgent {
+		if err := selfOnly("/composition", in.Composition); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.checkPossession(in.Possession, in.Name, n.org, n.key); err != nil {
 		return nil, err
 	}
@@ -240,8 +245,12 @@ func (in NewAgent) check() error {
 		return &Error{Kind: TooLarge, Field: "/composition", Detail: fmt.Sprintf("more than %d components", maxList)}
 	}
 	for i, c := range in.Composition {
-		if err := c.check(fmt.Sprintf("/composition/%d", i)); err != nil {
+		at := fmt.Sprintf("/composition/%d", i)
+		if err := c.check(at); err != nil {
 			return err
+		}
+		if c.Source != SourceSelf && c.Source != SourceSponsor { // a statement names a DID, and there is none yet
+			return Invalid(at+"/source", "must be self or sponsor; others vouch once it is registered")
 		}
 	}
 	return nil
@@ -257,10 +266,11 @@ func (c Component) check(at string) error {
 	if len(c.Digest) != 64 || !isHex(c.Digest) {
 		return Invalid(at+"/digest", "must be a SHA-256 in 64 lower-case hex digits")
 	}
-	// build-signed and runtime-attested need a verifier of the statement; until
-	// there is one, nobody may claim them.
-	if c.Source != "self" && c.Source != "sponsor" {
-		return Invalid(at+"/source", "must be self or sponsor")
+	if !slices.Contains(sources, c.Source) {
+		return Invalid(at+"/source", "must be self, sponsor, build-signed or runtime-attested")
+	}
+	if c.Voucher != "" || c.Statement != "" {
+		return Invalid(at, "voucher and statement are the registry's to say")
 	}
 	return nil
 }

@@ -29,6 +29,9 @@ const (
 	EventTrustAdded         = "trust.added"
 	EventTrustRemoved       = "trust.removed"
 	EventTrustAlarmed       = "trust.alarmed"
+	EventCompositionChanged = "agent.composition_changed"
+	EventVoucherRegistered  = "voucher.registered"
+	EventVoucherRevoked     = "voucher.revoked"
 	EventGrantIssued        = "grant.issued"
 	EventGrantRevoked       = "grant.revoked"
 	EventKillSet            = "kill.set"
@@ -195,6 +198,35 @@ type TrustAlarmed struct {
 	Subject  string    `json:"subject"` // DID of the issuer or of the agent
 	Code     AlarmCode `json:"code"`
 	Evidence string    `json:"evidence"` // digest of what was shown
+}
+
+// CompositionChanged: the agent is made of other parts from here on, or others
+// vouch for them. Trust in what it was ends here.
+type CompositionChanged struct {
+	DID         string            `json:"did"`
+	Composition string            `json:"composition"` // digest of the JCS form of the components
+	Previous    string            `json:"previous"`    // that of before
+	Source      string            `json:"source"`      // the lowest of the parts' sources; none where there are no parts
+	Parts       int               `json:"parts"`
+	Statements  []string          `json:"statements"`  // hashes of the composition+jwt that vouch
+	Vouchers    []string          `json:"vouchers"`    // ids of who signed them
+	Commitments map[string]string `json:"commitments"` // composition, statements
+}
+
+// VoucherRegistered: the holder of a key may vouch for parts of the org's agents.
+type VoucherRegistered struct {
+	Voucher    string `json:"voucher"`
+	Kind       string `json:"kind"` // builder | attester
+	Thumbprint string `json:"thumbprint"`
+	KeyAlg     string `json:"key_alg"`
+}
+
+// VoucherRevoked: it vouches for nothing more. What it vouched for before stays
+// recorded as it was.
+type VoucherRevoked struct {
+	Voucher    string `json:"voucher"`
+	Thumbprint string `json:"thumbprint"`
+	Reason     string `json:"reason"`
 }
 
 // GrantIssued: the agent holds a grant.

@@ -92,10 +92,16 @@ type InventoryItem struct {
 	Place   string    `json:"-"` // in the order of the search
 }
 
-// InventoryTx searches agents.
+// InventoryTx searches agents, and holds who vouches for them.
 type InventoryTx interface {
 	SearchAgents(AgentQuery) ([]InventoryItem, error)
 	CountAgents(AgentQuery) (int, error) // Page does not matter
+
+	Voucher(id string) (Voucher, error)
+	VoucherByKey(org, thumbprint string) (Voucher, error)
+	ListVouchers(org string, p Page) ([]Voucher, error)
+	InsertVoucher(Voucher) error // Conflict: the key is a voucher of the org, or was
+	UpdateVoucher(Voucher) error
 }
 
 func (q AgentQuery) check() error {

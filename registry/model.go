@@ -97,6 +97,10 @@ type Component struct {
 	Name   string `json:"name"`   // as its maker calls it
 	Digest string `json:"digest"` // sha256 of the artifact or manifest, hex
 	Source string `json:"source"` // who vouches: self | sponsor | build-signed | runtime-attested
+
+	// Of the last two: who signed for it, and the base64url SHA-256 of what was signed.
+	Voucher   string `json:"voucher,omitempty"`
+	Statement string `json:"statement,omitempty"`
 }
 
 // Agent is a registered autonomous agent: persistent, not a session.
@@ -120,6 +124,10 @@ type Agent struct {
 	Custodial      bool        `json:"custodial"`  // the registry holds the DID's update key
 	Created        time.Time   `json:"created"`
 	Updated        time.Time   `json:"updated"`
+
+	// TrustSince is when its composition changed last: what was learned of it before
+	// was learned of another agent. Zero: it is as it was registered.
+	TrustSince time.Time `json:"trust_since,omitzero"`
 
 	KeySince    time.Time     `json:"key_since,omitzero"`      // when JWK became its key; zero: at Created
 	KeyEnded    bool          `json:"key_ended,omitempty"`     // JWK is compromised: it counts no more, and the agent needs another

@@ -67,3 +67,26 @@ func TestInventoryCommands(t *testing.T) {
 	}
 	writ(t, "agent", "offboard", "--name", "batch").want(t, 0, "0 agents ended")
 }
+
+// TestCompositionCommands: what an agent is made of, by whose word.
+func TestCompositionCommands(t *testing.T) {
+	startRegistry(t, "none")
+	writ(t, "agent", "new", "--name", "a").want(t, 0)
+	if err := os.WriteFile("manifest.json", []byte(`{"tools":[]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	writ(t, "voucher", "new", "--name", "ci", "--kind", "builder", "--key", "ci.key.pem").want(t, 0, "ci", "event")
+	writ(t, "voucher", "new", "--name", "ci2", "--kind", "builder", "--key", "ci.key.pem").want(t, 1, "409")
+	statement := writ(t, "voucher", "sign", "--key", "ci.key.pem", "--part", "tools:erp=@manifest.json").want(t, 0).out
+	if err := os.WriteFile("build.jwt", []byte(statement), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	model := "model:m-7=sha256:" + strings.Repeat("ab", 32)
+	writ(t, "agent", "composition", "a.agent.json", "--part", model, "--statement", "build.jwt").want(t, 0, "vouched for by: sponsor", "vouched for by: build-signed", "event")
+	writ(t, "agent", "composition", "a.agent.json", "--part", model, "--statement", "build.jwt").want(t, 0, "nothing changed")
+	writ(t, "agent", "composition", "a.agent.json", "--part", "model=x").want(t, 1, "--part")
+	id := decode[struct{ Items []client.Voucher }](t, writ(t, "voucher", "list", "--json").want(t, 0)).Items[0].ID
+	writ(t, "voucher", "revoke", id, "--reason", "ci-replaced").want(t, 0, "nothing more")
+	writ(t, "agent", "composition", "a.agent.json", "--statement", "build.jwt").want(t, 1, "voucher_revoked")
+	writ(t, "voucher", "list").want(t, 0, "REVOKED", "ci")
+}

@@ -22,6 +22,7 @@ import (
 	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/capability"
 	"github.com/writ-registry/writ/registry/did"
 	"github.com/writ-registry/writ/registry/journal"
 	"github.com/writ-registry/writ/registry/policy"
@@ -66,6 +67,9 @@ var events = []struct {
 	{registry.EventTrustAdded, noAgent, registry.TrustAdded{}, "The org accepts grants of a foreign registry, signed by these keys."},
 	{registry.EventTrustRemoved, noAgent, registry.TrustRemoved{}, "The org accepts grants of a foreign registry no more."},
 	{registry.EventTrustAlarmed, noAgent, registry.TrustAlarmed{}, "A foreign registry, or an agent of it, contradicted itself or what is pinned of it."},
+	{registry.EventCompositionChanged, anAgent, registry.CompositionChanged{}, "The agent is made of other parts, or others vouch for them; trust in what it was ends."},
+	{registry.EventVoucherRegistered, noAgent, registry.VoucherRegistered{}, "The holder of a key may vouch for parts of the org's agents."},
+	{registry.EventVoucherRevoked, noAgent, registry.VoucherRevoked{}, "The voucher vouches for nothing more."},
 	{registry.EventGrantIssued, anAgent, registry.GrantIssued{}, "The agent holds a grant."},
 	{registry.EventGrantRevoked, anAgent, registry.GrantEnded{}, "The grant has ended for good."},
 	{registry.EventKillSet, maybe, registry.KillChanged{}, "The scope is stopped."},
@@ -118,6 +122,8 @@ var members = map[string]schema{
 	"parent": pattern(uuid), "parent_did": pattern(didRE), "previous": pattern(digest), "previous_until": maybeEmpty(moment), "by": enum("registrar", "agent", "recovery"),
 	"next_key_hash": maybeEmpty(`Qm[1-9A-HJ-NP-Za-km-z]{44}`), "KeyRotated.did_entry_hash": maybeEmpty(`Qm[1-9A-HJ-NP-Za-km-z]{44}`), "KeyEnd.did_entry_hash": maybeEmpty(`Qm[1-9A-HJ-NP-Za-km-z]{44}`),
 	"KeyEnd.status": enum("retired", "compromised"), "compromised_from": maybeEmpty("(0|[1-9][0-9]{0,15})"),
+	"voucher": pattern(uuid), "vouchers[]": pattern(uuid), "statements[]": pattern(digest), "VoucherRegistered.kind": enum("builder", "attester"),
+	"CompositionChanged.previous": pattern(digest), "source": enum("none", "self", "sponsor", "build-signed", "runtime-attested"),
 	"spawn_depth": {"type": "integer", "minimum": 0, "maximum": 8}, "spawn_max": {"type": "integer", "minimum": 0, "maximum": 1000},
 	"trust": pattern(uuid), "issuer": pattern(`did:web:[A-Za-z0-9._:%-]+`), "subject": pattern(didRE), "token_keys[]": pattern(key), "terms": pattern(digest),
 	"log_key": pattern(`[^+ ]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+`), "evidence": pattern(digest), "OrgDomainSet.domain": maybeEmpty(`[a-z0-9-]+(\.[a-z0-9-]+)+`),
@@ -453,6 +459,19 @@ func TestRecordedEventsFit(t *testing.T) {
 	a.Child(t, "child")
 	a.Rotate(t)
 	_, err = h.EndKey(ctx, call, a.ID, a.Thumbprint, true, nil, "stolen-laptop")
+	must(err)
+	builder := registrytest.Key(20)
+	builderJWK, err := json.Marshal(builder.Public().JWK())
+	must(err)
+	voucher, err := h.RegisterVoucher(ctx, call, registry.NewVoucher{Kind: registry.VoucherBuilder, Name: "ci", JWK: builderJWK})
+	must(err)
+	part := capability.Part{Kind: "tools", Name: "t", Digest: strings.Repeat("ab", 32)}
+	now := h.Clock.Now().Unix()
+	statement, err := capability.SignComposition(builder, capability.CompositionClaims{Audience: registrytest.Origin, ID: capability.NewJTI(), IssuedAt: now, Expires: now + 60, Parts: []capability.Part{part}})
+	must(err)
+	_, err = h.SetComposition(ctx, call, a.ID, registry.NewComposition{Parts: []registry.Component{{Kind: part.Kind, Name: part.Name, Digest: part.Digest, Source: registry.SourceBuild}}, Statements: []string{statement}})
+	must(err)
+	_, err = h.RevokeVoucher(ctx, call, voucher.Value.ID, "over")
 	must(err)
 	_, err = h.SuspendAgent(ctx, call, a.ID, "drill")
 	must(err)

@@ -180,6 +180,12 @@ func bodies(commitments map[string]string) []struct {
 			Commitments: only("issuer", "subject"),
 		}},
 		{registry.EventIssuerRemoved, acme, "", owner, registry.IssuerChanged{Issuer: id(20), Kind: "kubernetes", Config: fixed("config", 32)}},
+		{registry.EventVoucherRegistered, acme, "", owner, registry.VoucherRegistered{Voucher: id(14), Kind: "builder", Thumbprint: fixed("builder", 32), KeyAlg: "EdDSA"}},
+		{registry.EventCompositionChanged, acme, agent, owner, registry.CompositionChanged{
+			DID: did, Composition: fixed("composition 2", 32), Previous: fixed("composition", 32), Source: "build-signed", Parts: 1,
+			Statements: []string{fixed("statement", 32)}, Vouchers: []string{id(14)}, Commitments: map[string]string{},
+		}},
+		{registry.EventVoucherRevoked, acme, "", owner, registry.VoucherRevoked{Voucher: id(14), Thumbprint: fixed("builder", 32), Reason: "ci-replaced"}},
 	}
 }
 

@@ -239,3 +239,23 @@ func momentOf(after string) (ms int64, id string, err error) {
 	}
 	return ms, id, nil
 }
+
+func (t tx) Voucher(id string) (registry.Voucher, error) {
+	return doc[registry.Voucher](t.conn, "voucher", `SELECT doc FROM vouchers WHERE id = ?`, id)
+}
+
+func (t tx) VoucherByKey(org, thumbprint string) (registry.Voucher, error) {
+	return doc[registry.Voucher](t.conn, "voucher", `SELECT doc FROM vouchers WHERE org = ? AND thumbprint = ?`, org, thumbprint)
+}
+
+func (t tx) ListVouchers(org string, p registry.Page) ([]registry.Voucher, error) {
+	return docs[registry.Voucher](t.conn, "voucher", `SELECT doc FROM vouchers WHERE org = ? AND id > ? ORDER BY id LIMIT ?`, org, p.After, p.Limit)
+}
+
+func (t tx) InsertVoucher(v registry.Voucher) error {
+	return t.exec("voucher", `INSERT INTO vouchers (id, org, thumbprint, doc) VALUES (?, ?, ?, ?)`, v.ID, v.Org, v.Thumbprint, encode(v))
+}
+
+func (t tx) UpdateVoucher(v registry.Voucher) error {
+	return t.exec("voucher", `UPDATE vouchers SET doc = ? WHERE id = ?`, encode(v), v.ID)
+}

@@ -20,6 +20,7 @@ const (
 	TypGrant        = "agent-cap+jwt"    // Grant
 	TypAction       = "agent-action+jwt" // Action
 	TypRegistration = "agent-pop+jwt"    // Registration
+	TypComposition  = "composition+jwt"  // Composition
 	TypPermit       = "permit+jwt"       // the decision point's permit; not of this package
 )
 

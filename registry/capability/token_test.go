@@ -166,6 +166,7 @@ func TestEveryMemberCounts(t *testing.T) {
 	grant := must[string](t)(IssueGrant(issuerKey, "", testGrantClaims()))
 	action := must[string](t)(SignAction(agentKey, "", testActionClaims(t)))
 	registration := must[string](t)(SignRegistration(agentKey, testRegistrationClaims()))
+	composition := must[string](t)(SignComposition(agentKey, testCompositionClaims()))
 	for typ, c := range map[string]struct {
 		raw   string
 		parse func(string) error
@@ -173,6 +174,7 @@ func TestEveryMemberCounts(t *testing.T) {
 		TypGrant:        {grant, func(s string) error { _, err := ParseGrant(s); return err }},
 		TypAction:       {action, func(s string) error { _, err := ParseAction(s); return err }},
 		TypRegistration: {registration, func(s string) error { _, err := ParseRegistration(s); return err }},
+		TypComposition:  {composition, func(s string) error { _, err := ParseComposition(s); return err }},
 	} {
 		whole := members(t, c.raw, typ)
 		try := func(name string, m map[string]any) {
@@ -389,7 +391,7 @@ func TestRegistration(t *testing.T) {
 // Every verifier refuses every other typ, also when all else is right: the claims
 // are those of the verifier's own kind and only the header says otherwise.
 func TestTypMatrix(t *testing.T) {
-	types := []string{TypGrant, TypAction, TypRegistration, TypPermit, "JWT", "at+jwt", "dpop+jwt", "statuslist+jwt",
+	types := []string{TypGrant, TypAction, TypRegistration, TypComposition, TypPermit, "JWT", "at+jwt", "dpop+jwt", "statuslist+jwt",
 		"application/" + TypGrant, "application/" + TypAction, strings.ToUpper(TypAction), TypAction + " "}
 	for own, c := range map[string]struct {
 		raw   string
@@ -401,6 +403,8 @@ func TestTypMatrix(t *testing.T) {
 			func(s string) error { _, err := ParseAction(s); return err }},
 		TypRegistration: {must[string](t)(SignRegistration(agentKey, testRegistrationClaims())),
 			func(s string) error { _, err := ParseRegistration(s); return err }},
+		TypComposition: {must[string](t)(SignComposition(agentKey, testCompositionClaims())),
+			func(s string) error { _, err := ParseComposition(s); return err }},
 	} {
 		claims := members(t, c.raw, own)
 		for _, typ := range types {
