@@ -16,6 +16,8 @@ func (s *server) routeAgents() {
 		Description: "With approve, and a first grant if there is one, all of it is one commit, or nothing."}, s.requestAgent)
 	route(s, huma.Operation{OperationID: "get-agent", Method: http.MethodGet, Path: "/v1/agents/{agent}", Tags: []string{"agents"},
 		Summary: "One agent, by id or by any of its DIDs"}, s.getAgent)
+	route(s, huma.Operation{OperationID: "set-sponsor", Method: http.MethodPut, Path: "/v1/agents/{agent}/sponsor", Tags: []string{"agents"},
+		Summary: "Have another human of the org answer for an agent"}, s.setSponsor)
 	for _, m := range []struct {
 		verb, summary string
 		move          func(context.Context, registry.Call, string, string) (registry.Outcome[registry.Agent], error)
@@ -133,6 +135,22 @@ type AgentPath struct {
 func (s *server) getAgent(ctx context.Context, call registry.Call, in *AgentPath) (*plain[registry.Agent], error) {
 	a, err := s.Registry.FindAgent(ctx, call.Caller, in.Agent)
 	return &plain[registry.Agent]{a}, err
+}
+
+// NewSponsor is the body of set-sponsor.
+type NewSponsor struct {
+	Sponsor string `json:"sponsor" doc:"Id of an active principal of the agent's org"`
+}
+
+func (s *server) setSponsor(ctx context.Context, call registry.Call, in *struct {
+	AgentPath
+	Body NewSponsor
+}) (*changed[AgentAnswer], error) {
+	out, err := s.Registry.SetSponsor(ctx, call, in.Agent, in.Body.Sponsor)
+	if err != nil {
+		return nil, err
+	}
+	return change(out, AgentAnswer{out.Value, eventOf(out)}), nil
 }
 
 // ReasonBody is the optional body of what stops or ends something.

@@ -67,6 +67,7 @@ type AgentFilters struct {
 	Name        string               `query:"name" doc:"Beginning of the name"`
 	Parent      string               `query:"parent" doc:"Id or DID of the agent that it is a child of"`
 	Thumbprint  string               `query:"thumbprint" doc:"Of its key now (RFC 7638)"`
+	SponsorGone bool                 `query:"sponsor_gone" doc:"Its sponsor is suspended or has left: it may do nothing until it has another"`
 	KeyBefore   time.Time            `query:"key_before" doc:"Its key is from before then"`
 	ActedSince  time.Time            `query:"acted_since" doc:"The log saw it act then or later"`
 	ActedBefore time.Time            `query:"acted_before" doc:"The log did not see it act since then; perhaps it never did"`
@@ -76,7 +77,7 @@ type AgentFilters struct {
 func (f AgentFilters) query() registry.AgentQuery {
 	return registry.AgentQuery{
 		Status: f.Status, Sponsor: f.Sponsor, Domain: f.Domain, Workflow: f.Workflow, Capability: f.Capability, NamePrefix: f.Name,
-		Parent: f.Parent, Thumbprint: f.Thumbprint, KeyBefore: f.KeyBefore, ActedSince: f.ActedSince, ActedBefore: f.ActedBefore, UnusedSince: f.UnusedSince,
+		Parent: f.Parent, Thumbprint: f.Thumbprint, SponsorGone: f.SponsorGone, KeyBefore: f.KeyBefore, ActedSince: f.ActedSince, ActedBefore: f.ActedBefore, UnusedSince: f.UnusedSince,
 	}
 }
 

@@ -111,6 +111,7 @@ func (s *server) enumerate() {
 	}{
 		{"Agent", "status", []any{"requested", "active", "suspended", "revoked"}},
 		{"InventoryItem", "status", []any{"requested", "active", "suspended", "revoked"}},
+		{"Principal", "status", []any{"suspended", "left"}},
 		{"Grant", "status", []any{"active", "revoked"}},
 		{"CatalogueAction", "reversibility", []any{"reversible", "compensable", "irreversible"}},
 		{"Certificate", "kind", []any{"did", "svid", "pep", "enterprise"}},
@@ -119,7 +120,9 @@ func (s *server) enumerate() {
 	} {
 		schemas[e.schema].Properties[e.member].Enum = e.values
 	}
-	schemas["Principal"].Properties["roles"].Items = &huma.Schema{Type: "string", Enum: roles}
+	for _, member := range []string{"roles", "group_roles"} {
+		schemas["Principal"].Properties[member].Items = &huma.Schema{Type: "string", Enum: roles}
+	}
 	schemas["Event"].Properties["artifact"] = &huma.Schema{Type: "object", AdditionalProperties: true, Description: "The artifact; its text here is its canonical form, whose SHA-256 is in the CID. Schemas: docs/schemas"}
 	strings := &huma.Schema{OneOf: []*huma.Schema{{Type: "string"}, {Type: "array", Items: &huma.Schema{Type: "string"}}}}
 	for _, member := range []string{"@context", "controller"} {

@@ -160,6 +160,25 @@ func TestEveryOperation(t *testing.T) {
 	}
 	ask := func() any { return authzen(a.Ask(t, g, "read", "invoices", "7", `{"a":1.5}`)) }
 
+	clerk := w.must("POST", "/v1/principals", `{"roles":["auditor"]}`)["principal"].(map[string]any)["id"].(string)
+	person, mine := "/v1/principals/"+clerk, "/v1/peps/"+w.PEP(t, "mine", []string{"https://mine.example"}).Caller.ID
+	session := func() string {
+		issuer, err := w.SetSignInIssuer(t.Context(), w.Call(), "", registry.NewIssuer{URL: "https://people.example", ClientID: "writ"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := w.SignIn(t.Context(), w.Call().Trace, registry.Identified{Issuer: issuer.Value, Subject: "alice"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "/v1/principals/" + s.Value.Principal + "/sessions/" + s.Value.ID
+	}()
+	sessions := session[:strings.LastIndex(session, "/")]
+	signIn := w.must("POST", "/v1/orgs/operator/issuers", `{"issuer":"https://gone.example","client_id":"writ"}`)["issuer"].(map[string]any)["id"].(string)
+	credential := func(owner string) string {
+		return owner + "/credentials/" + w.must("POST", owner+"/credentials/rotate", `{"overlap":60}`)["credential"].(map[string]any)["id"].(string) + "/revoke"
+	}
+
 	type call struct {
 		path string
 		body any
@@ -182,6 +201,24 @@ func TestEveryOperation(t *testing.T) {
 		{id: "get-catalogue", good: call{"/v1/orgs/acme/catalogue", nil}, bad: call{"/v1/orgs/nobody/catalogue", nil}},
 		{id: "create-principal", good: call{"/v1/principals", `{"roles":["auditor"],"display_name":"Ada"}`}, bad: call{"/v1/principals", `{"roles":["king"]}`}},
 		{id: "list-principals", good: call{"/v1/principals", nil}, bad: call{"/v1/principals?org=nobody", nil}},
+		{id: "get-principal", good: call{person, nil}, bad: call{"/v1/principals/x", nil}},
+		{id: "set-roles", good: call{person + "/roles", `{"roles":["registrar"]}`}, bad: call{person + "/roles", `{"roles":["king"]}`}},
+		{id: "suspend-principal", good: call{person + "/suspend", `{"reason":"drill"}`}, bad: call{person + "/suspend", `{"reason":"A drill"}`}},
+		{id: "resume-principal", good: call{person + "/resume", nil}, bad: call{"/v1/principals/x/resume", nil}},
+		{id: "list-principal-credentials", good: call{person + "/credentials", nil}, bad: call{"/v1/principals/x/credentials", nil}},
+		{id: "rotate-principal-credential", good: call{person + "/credentials/rotate", `{"overlap":60}`}, bad: call{person + "/credentials/rotate", `{"overlap":-1}`}},
+		{id: "revoke-principal-credential", good: call{credential(person), nil}, bad: call{person + "/credentials/x/revoke", nil}},
+		{id: "list-sessions", good: call{sessions, nil}, bad: call{"/v1/principals/x/sessions", nil}},
+		{id: "end-session", good: call{session, nil}, bad: call{session, nil}},
+		{id: "end-sessions", good: call{sessions, nil}, bad: call{"/v1/principals/x/sessions", nil}},
+		{id: "set-sign-in-issuer", good: call{"/v1/orgs/operator/issuers", `{"issuer":"https://login.example","client_id":"writ","client_secret":"s","groups_claim":"groups","mapping":{"Staff":["auditor"]}}`},
+			bad: call{"/v1/orgs/operator/issuers", `{"issuer":"https://login.example","client_id":"writ","groups_claim":"groups","mapping":{"Staff":["owner"]}}`}},
+		{id: "list-sign-in-issuers", good: call{"/v1/orgs/operator/issuers", nil}, bad: call{"/v1/orgs/nobody/issuers", nil}},
+		{id: "remove-sign-in-issuer", good: call{"/v1/orgs/operator/issuers/" + signIn, nil}, bad: call{"/v1/orgs/operator/issuers/x", nil}},
+		{id: "list-pep-credentials", good: call{mine + "/credentials", nil}, bad: call{"/v1/peps/x/credentials", nil}},
+		{id: "rotate-pep-credential", good: call{mine + "/credentials/rotate", `{"overlap":5}`}, bad: call{mine + "/credentials/rotate", `{"x":1}`}},
+		{id: "revoke-pep-credential", good: call{credential(mine), `{"reason":"lost"}`}, bad: call{mine + "/credentials/x/revoke", nil}},
+		{id: "set-sponsor", good: call{"/v1/agents/" + a.ID + "/sponsor", map[string]any{"sponsor": w.Operator.ID}}, bad: call{"/v1/agents/" + a.ID + "/sponsor", `{"sponsor":"x"}`}},
 		{id: "register-pep", good: call{"/v1/peps", `{"name":"gate","resources":["https://erp.example"],"context_keys":["domain"]}`}, bad: call{"/v1/peps", `{"name":"gate","resources":[]}`}},
 		{id: "list-peps", good: call{"/v1/peps", nil}, bad: call{"/v1/peps?cursor=x", nil}},
 		{id: "request-agent", good: call{"/v1/agents", map[string]any{"name": "c", "jwk": other.Public().JWK(), "possession": w.Possession(t, other, registry.HouseOrg, "c")}}, bad: call{"/v1/agents", `{"name":"c"}`}},
@@ -192,6 +229,7 @@ func TestEveryOperation(t *testing.T) {
 		{id: "register-voucher", good: call{"/v1/vouchers", map[string]any{"kind": "builder", "name": "ci", "jwk": voucher.Public().JWK()}}, bad: call{"/v1/vouchers", `{"kind":"friend"}`}},
 		{id: "list-vouchers", good: call{"/v1/vouchers", nil}, bad: call{"/v1/vouchers?x=1", nil}},
 		{id: "revoke-voucher", good: call{"/v1/vouchers/" + vouches + "/revoke", nil}, bad: call{"/v1/vouchers/x/revoke", nil}},
+		{id: "end-principal", good: call{person + "/end", nil}, bad: call{"/v1/principals/x/end", nil}},
 		{id: "get-agent", good: call{"/v1/agents/" + a.ID, nil}, bad: call{"/v1/agents/x", nil}},
 		{id: "approve-agent", good: call{"/v1/agents/" + requested + "/approve", nil}, bad: call{"/v1/agents/" + requested + "/approve", `{"x":1}`}},
 		{id: "suspend-agent", good: call{"/v1/agents/" + requested + "/suspend", `{"reason":"drill"}`}, bad: call{"/v1/agents/" + requested + "/suspend", `{"reason":"A drill"}`}},

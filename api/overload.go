@@ -32,7 +32,8 @@ func stop(c *gin.Context) bool {
 		return false
 	}
 	switch c.FullPath() {
-	case "/v1/kill", "/v1/agents/:agent/revoke", "/v1/agents/:agent/suspend", "/v1/agents/offboard", "/v1/grants/:id/revoke":
+	case "/v1/kill", "/v1/agents/:agent/revoke", "/v1/agents/:agent/suspend", "/v1/agents/offboard", "/v1/grants/:id/revoke",
+		"/v1/principals/:principal/suspend", "/v1/principals/:principal/end":
 		return true
 	}
 	return false

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -20,16 +21,20 @@ const (
 	pageAnchors = 8
 )
 
-// pageCSP lets a page use its style sheet, and nothing else.
-const pageCSP = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// pageCSP lets a page use its style sheet and send its own forms, and nothing else.
+const pageCSP = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-// visitor signs people in with HTTP Basic: any name, the credential as the
-// password. The browser asks for it and keeps it.
+// visitor lets people pass by their session, or by HTTP Basic: any name, the
+// credential as the password. The browser asks for that and keeps it. Who brings
+// neither goes to the page that offers both.
 func (s *server) visitor(c *gin.Context) {
+	bySession, err := s.visit(c)
 	_, password, ok := c.Request.BasicAuth()
-	err := error(&registry.Error{Kind: registry.Unauthenticated, Code: "missing_credential", Detail: "Agents and events are for those entitled to them."})
-	if ok && printable(password, 512) {
-		err = s.identify(c, password)
+	if !bySession {
+		err = &registry.Error{Kind: registry.Unauthenticated, Code: "missing_credential", Detail: "Agents and events are for those entitled to them."}
+		if ok && printable(password, 512) {
+			err = s.identify(c, password)
+		}
 	}
 	r := requestOf(c.Request.Context())
 	if err == nil && r.caller.Kind != registry.ActorPrincipal {
@@ -40,9 +45,26 @@ func (s *server) visitor(c *gin.Context) {
 		org, err = s.Registry.FindOrg(c.Request.Context(), r.caller, r.caller.Org)
 		r.org = org.Name
 	}
-	if err != nil {
-		s.charge(c, err)
-		s.pageProblem(c, err)
+	if err == nil {
+		return
+	}
+	s.charge(c, err)
+	if s.SignIn != nil && !ok && errors.Is(err, registry.Unauthenticated) && c.FullPath() != "/ui/login/token" {
+		c.Redirect(http.StatusSeeOther, "/ui/login")
+		c.Abort()
+		return
+	}
+	s.pageProblem(c, err)
+}
+
+// entitledVisitor says to those whom nothing entitles that this is so.
+func (s *server) entitledVisitor(c *gin.Context) {
+	if r := requestOf(c.Request.Context()); len(r.caller.Roles) == 0 {
+		detail := "You are signed in, and have no role in this organization: neither its owner nor your groups at the issuer give you one."
+		if r.visit != nil && len(r.visit.Principal.GroupRoles) > 0 {
+			detail = "You are signed in, and the roles that your groups give you have lapsed: the issuer did not confirm them within five minutes. Sign out and in again, or try later."
+		}
+		s.pageProblem(c, &registry.Error{Kind: registry.Denied, Code: "no_role", Detail: detail})
 	}
 }
 
@@ -72,9 +94,6 @@ func (s *server) pageStyle(c *gin.Context) {
 	c.Header("Cache-Control", "public, max-age=300")
 	c.Data(http.StatusOK, "text/css; charset=utf-8", web.Style)
 }
-
-// pageLogin is where a browser is asked for a credential.
-func (s *server) pageLogin(c *gin.Context) { c.Redirect(http.StatusSeeOther, "/ui/") }
 
 // pageFront is for anyone: what /log/ makes public anyway.
 func (s *server) pageFront(c *gin.Context) {
@@ -135,7 +154,8 @@ func (s *server) eventRows(ctx context.Context, caller registry.Caller, org, age
 }
 
 func (s *server) page(ctx context.Context, title string) web.Page {
-	return web.Page{Title: title, Origin: s.Registry.Origin, Visitor: requestOf(ctx).org}
+	r := requestOf(ctx)
+	return web.Page{Title: title, Origin: s.Registry.Origin, Visitor: r.org, Form: r.form}
 }
 
 func (s *server) overview(ctx context.Context) (web.Overview, error) {

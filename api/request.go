@@ -32,9 +32,11 @@ type request struct {
 	span   *trace.Span
 	caller registry.Caller
 	idem   *registry.Idempotency
-	body   []byte // strict JSON, once it has been read
-	code   string // of the problem answered, for the access log
-	org    string // name of the org of a person who is signed in to the pages
+	body   []byte          // strict JSON, once it has been read
+	code   string          // of the problem answered, for the access log
+	org    string          // name of the org of a person who is signed in to the pages
+	visit  *registry.Visit // of a person who is signed in by an issuer
+	form   string          // what forms of that session have in them
 }
 
 type requestKey struct{}

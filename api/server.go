@@ -45,6 +45,10 @@ type Config struct {
 	Anchored anchor.AnchorSource // the newest anchored heads, for pages and metrics; may be nil
 	Ledgers  []anchor.Info       // those that Anchors names, beside those that Anchored knows
 
+	// SignIn signs people in to the pages by their org's issuer; nil: by a credential
+	// only.
+	SignIn SignIn
+
 	// Ready is asked by /readyz; every check without error means ready.
 	Ready   func(ctx context.Context) []Check
 	Metrics *Metrics      // nil: one of its own
@@ -160,6 +164,8 @@ func (s *server) routes() *gin.Engine {
 	s.routeOrgs()
 	s.routePrincipals()
 	s.routePEPs()
+	s.routeCredentials()
+	s.routeIssuers()
 	s.routeAgents()
 	s.routeKeys()
 	s.routeInventory()
@@ -201,11 +207,11 @@ func (s *server) routes() *gin.Engine {
 	e.GET("/readyz", s.readyz)
 	e.GET("/metrics", gin.WrapH(promhttp.HandlerFor(s.Metrics.Registry, promhttp.HandlerOpts{})))
 
-	// Pages for people, read-only.
+	// Pages for people.
 	e.GET("/", s.pageFront)
 	e.GET("/ui/style.css", s.pageStyle)
-	ui := e.Group("/ui", s.visitor)
-	ui.GET("/login", s.pageLogin)
+	s.routeSignIn(e)
+	ui := e.Group("/ui", s.visitor, s.entitledVisitor)
 	ui.GET("/", s.pageOverview)
 	ui.GET("/agents/:id", s.pageAgent)
 	ui.GET("/events/:cid", s.pageEvent)

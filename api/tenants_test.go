@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/registrytest"
 )
 
@@ -41,62 +42,80 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 	shut := func(body any) tenantCall { return tenantCall{body: body, shut: true} }
 	of := "?org=" + v["org"]
 	return map[string]tenantCall{
-		"GET /v1/whoami":                                  {},
-		"POST /v1/orgs":                                   shut(map[string]any{"name": "third"}),
-		"GET /v1/orgs":                                    {},
-		"GET /v1/orgs/{org}":                              shut(nil),
-		"PUT /v1/orgs/{org}/catalogue":                    shut(map[string]any{"actions": []any{}}),
-		"GET /v1/orgs/{org}/catalogue":                    shut(nil),
-		"PUT /v1/orgs/{org}/policy":                       shut(map[string]any{"max_key_age": 60}),
-		"PUT /v1/orgs/{org}/domain":                       shut(map[string]any{"domain": "agents.acme.example"}),
-		"POST /v1/principals":                             shut(map[string]any{"org": v["org"], "roles": []string{"auditor"}}),
-		"GET /v1/principals":                              {query: of, shut: true},
-		"POST /v1/peps":                                   shut(map[string]any{"org": v["org"], "name": "mole", "resources": []string{"https://erp.example"}}),
-		"GET /v1/peps":                                    {query: of, shut: true},
-		"POST /v1/agents":                                 shut(agent),
-		"GET /v1/agents":                                  {query: of, shut: true},
-		"GET /v1/agents/export":                           {query: of, shut: true},
-		"POST /v1/agents/offboard":                        shut(map[string]any{"agents": []string{v["agent"]}}),
-		"PUT /v1/agents/{agent}/composition":              shut(map[string]any{"parts": []any{}}),
-		"POST /v1/vouchers":                               shut(map[string]any{"org": v["org"], "kind": "builder", "name": "mole", "jwk": key.Public().JWK()}),
-		"GET /v1/vouchers":                                {query: of, shut: true},
-		"POST /v1/vouchers/{voucher}/revoke":              shut(nil),
-		"GET /v1/agents/{agent}":                          shut(nil),
-		"POST /v1/agents/{agent}/approve":                 shut(nil),
-		"POST /v1/agents/{agent}/suspend":                 shut(nil),
-		"POST /v1/agents/{agent}/resume":                  shut(nil),
-		"POST /v1/agents/{agent}/revoke":                  shut(nil),
-		"GET /v1/agents/{agent}/keys":                     shut(nil),
-		"POST /v1/agents/{agent}/keys":                    shut(map[string]any{"jwk": key.Public().JWK(), "possession": w.Possession(t, key, v["org"], "a")}),
-		"POST /v1/agents/{agent}/keys/{key}/retire":       shut(nil),
-		"POST /v1/agents/{agent}/keys/{key}/compromise":   shut(nil),
-		"PUT /v1/agents/{agent}/spawn":                    shut(map[string]any{"depth": 1, "max": 1}),
-		"POST /v1/grants":                                 shut(map[string]any{"agent": v["agent"], "capabilities": "read:invoices"}),
-		"GET /v1/grants":                                  {query: "?agent=" + v["agent"], shut: true},
-		"GET /v1/grants/{id}":                             shut(nil),
-		"POST /v1/grants/{id}/revoke":                     shut(nil),
-		"POST /v1/kill":                                   shut(scope("org", v["org"])),
-		"GET /v1/kill":                                    {},
-		"POST /v1/kill/release":                           shut(scope("agent", v["agent"])),
-		"GET /v1/events":                                  {query: of, shut: true},
-		"GET /v1/events/{cid}":                            shut(nil),
-		"GET /v1/events/{cid}/receipt":                    shut(nil),
-		"GET /v1/anchors":                                 {}, // of the one log of all orgs: sizes, hashes and ledgers
-		"POST /v1/trust":                                  shut(map[string]any{"org": v["org"], "issuer": "did:web:mole.example", "token_keys": []string{registrytest.Key(1).Public().Multikey()}, "log_key": registrytest.LogKey(t, "mole.example/log", 1), "audiences": []string{"https://erp.example"}, "capabilities": "read:invoices"}),
-		"GET /v1/trust":                                   {query: of, shut: true},
-		"GET /v1/trust/{trust}":                           shut(nil),
-		"DELETE /v1/trust/{trust}":                        shut(nil),
-		"POST /v1/agents/{agent}/certificates":            shut(map[string]any{"csr": registrytest.CSR(t, key)}),
-		"POST /v1/peps/{pep}/certificates":                shut(map[string]any{"csr": registrytest.CSR(t, key)}),
-		"GET /v1/certificates":                            {query: of, shut: true},
-		"GET /v1/certificates/{digest}":                   shut(nil),
-		"POST /v1/certificates/{digest}/revoke":           shut(nil),
-		"POST /v1/orgs/{org}/roots":                       shut(map[string]any{"pem": w.NewEnterprise(t, "Mole CA").PEM(), "rules": []any{w.Rule("uri:urn:prod:", true)}}),
-		"GET /v1/orgs/{org}/roots":                        shut(nil),
-		"DELETE /v1/orgs/{org}/roots/{root}":              shut(nil),
-		"POST /v1/orgs/{org}/workload-issuers":            shut(map[string]any{"kind": "okta", "issuer": "https://mole.example", "rules": []any{w.Rule("app:", true)}}),
-		"GET /v1/orgs/{org}/workload-issuers":             shut(nil),
-		"DELETE /v1/orgs/{org}/workload-issuers/{issuer}": shut(nil),
+		"GET /v1/whoami":                                                  {},
+		"POST /v1/orgs":                                                   shut(map[string]any{"name": "third"}),
+		"GET /v1/orgs":                                                    {},
+		"GET /v1/orgs/{org}":                                              shut(nil),
+		"PUT /v1/orgs/{org}/catalogue":                                    shut(map[string]any{"actions": []any{}}),
+		"GET /v1/orgs/{org}/catalogue":                                    shut(nil),
+		"PUT /v1/orgs/{org}/policy":                                       shut(map[string]any{"max_key_age": 60}),
+		"PUT /v1/orgs/{org}/domain":                                       shut(map[string]any{"domain": "agents.acme.example"}),
+		"POST /v1/principals":                                             shut(map[string]any{"org": v["org"], "roles": []string{"auditor"}}),
+		"GET /v1/principals":                                              {query: of, shut: true},
+		"POST /v1/peps":                                                   shut(map[string]any{"org": v["org"], "name": "mole", "resources": []string{"https://erp.example"}}),
+		"GET /v1/peps":                                                    {query: of, shut: true},
+		"POST /v1/agents":                                                 shut(agent),
+		"GET /v1/agents":                                                  {query: of, shut: true},
+		"GET /v1/agents/export":                                           {query: of, shut: true},
+		"POST /v1/agents/offboard":                                        shut(map[string]any{"agents": []string{v["agent"]}}),
+		"PUT /v1/agents/{agent}/composition":                              shut(map[string]any{"parts": []any{}}),
+		"POST /v1/vouchers":                                               shut(map[string]any{"org": v["org"], "kind": "builder", "name": "mole", "jwk": key.Public().JWK()}),
+		"GET /v1/vouchers":                                                {query: of, shut: true},
+		"POST /v1/vouchers/{voucher}/revoke":                              shut(nil),
+		"GET /v1/agents/{agent}":                                          shut(nil),
+		"POST /v1/agents/{agent}/approve":                                 shut(nil),
+		"POST /v1/agents/{agent}/suspend":                                 shut(nil),
+		"POST /v1/agents/{agent}/resume":                                  shut(nil),
+		"POST /v1/agents/{agent}/revoke":                                  shut(nil),
+		"GET /v1/agents/{agent}/keys":                                     shut(nil),
+		"POST /v1/agents/{agent}/keys":                                    shut(map[string]any{"jwk": key.Public().JWK(), "possession": w.Possession(t, key, v["org"], "a")}),
+		"POST /v1/agents/{agent}/keys/{key}/retire":                       shut(nil),
+		"POST /v1/agents/{agent}/keys/{key}/compromise":                   shut(nil),
+		"PUT /v1/agents/{agent}/spawn":                                    shut(map[string]any{"depth": 1, "max": 1}),
+		"POST /v1/grants":                                                 shut(map[string]any{"agent": v["agent"], "capabilities": "read:invoices"}),
+		"GET /v1/grants":                                                  {query: "?agent=" + v["agent"], shut: true},
+		"GET /v1/grants/{id}":                                             shut(nil),
+		"POST /v1/grants/{id}/revoke":                                     shut(nil),
+		"POST /v1/kill":                                                   shut(scope("org", v["org"])),
+		"GET /v1/kill":                                                    {},
+		"POST /v1/kill/release":                                           shut(scope("agent", v["agent"])),
+		"GET /v1/events":                                                  {query: of, shut: true},
+		"GET /v1/events/{cid}":                                            shut(nil),
+		"GET /v1/events/{cid}/receipt":                                    shut(nil),
+		"GET /v1/anchors":                                                 {}, // of the one log of all orgs: sizes, hashes and ledgers
+		"POST /v1/trust":                                                  shut(map[string]any{"org": v["org"], "issuer": "did:web:mole.example", "token_keys": []string{registrytest.Key(1).Public().Multikey()}, "log_key": registrytest.LogKey(t, "mole.example/log", 1), "audiences": []string{"https://erp.example"}, "capabilities": "read:invoices"}),
+		"GET /v1/trust":                                                   {query: of, shut: true},
+		"GET /v1/trust/{trust}":                                           shut(nil),
+		"DELETE /v1/trust/{trust}":                                        shut(nil),
+		"POST /v1/agents/{agent}/certificates":                            shut(map[string]any{"csr": registrytest.CSR(t, key)}),
+		"POST /v1/peps/{pep}/certificates":                                shut(map[string]any{"csr": registrytest.CSR(t, key)}),
+		"GET /v1/certificates":                                            {query: of, shut: true},
+		"GET /v1/certificates/{digest}":                                   shut(nil),
+		"POST /v1/certificates/{digest}/revoke":                           shut(nil),
+		"POST /v1/orgs/{org}/roots":                                       shut(map[string]any{"pem": w.NewEnterprise(t, "Mole CA").PEM(), "rules": []any{w.Rule("uri:urn:prod:", true)}}),
+		"GET /v1/orgs/{org}/roots":                                        shut(nil),
+		"DELETE /v1/orgs/{org}/roots/{root}":                              shut(nil),
+		"POST /v1/orgs/{org}/workload-issuers":                            shut(map[string]any{"kind": "okta", "issuer": "https://mole.example", "rules": []any{w.Rule("app:", true)}}),
+		"GET /v1/orgs/{org}/workload-issuers":                             shut(nil),
+		"DELETE /v1/orgs/{org}/workload-issuers/{issuer}":                 shut(nil),
+		"GET /v1/principals/{principal}":                                  shut(nil),
+		"PUT /v1/principals/{principal}/roles":                            shut(map[string]any{"roles": []string{"owner"}}),
+		"POST /v1/principals/{principal}/suspend":                         shut(nil),
+		"POST /v1/principals/{principal}/resume":                          shut(nil),
+		"POST /v1/principals/{principal}/end":                             shut(nil),
+		"GET /v1/principals/{principal}/sessions":                         shut(nil),
+		"DELETE /v1/principals/{principal}/sessions":                      shut(nil),
+		"DELETE /v1/principals/{principal}/sessions/{session}":            shut(nil),
+		"GET /v1/principals/{principal}/credentials":                      shut(nil),
+		"POST /v1/principals/{principal}/credentials/rotate":              shut(nil),
+		"POST /v1/principals/{principal}/credentials/{credential}/revoke": shut(nil),
+		"GET /v1/peps/{pep}/credentials":                                  shut(nil),
+		"POST /v1/peps/{pep}/credentials/rotate":                          shut(nil),
+		"POST /v1/peps/{pep}/credentials/{credential}/revoke":             shut(nil),
+		"POST /v1/orgs/{org}/issuers":                                     shut(map[string]any{"issuer": "https://mole.example", "client_id": "writ"}),
+		"GET /v1/orgs/{org}/issuers":                                      shut(nil),
+		"DELETE /v1/orgs/{org}/issuers/{sign_in}":                         shut(nil),
+		"PUT /v1/agents/{agent}/sponsor":                                  shut(map[string]any{"sponsor": v["principal"]}),
 		// Any org's resource server may ask; who proves nothing is told nothing.
 		"POST /v1/verify": {body: act},
 		// A principal asks for no decisions.
@@ -147,7 +166,7 @@ func TestTenantsAreApart(t *testing.T) {
 // apart makes one call and sees that it gives nothing of the victim away.
 func (v victim) apart(t *testing.T, w *world, thief, method, path string, call tenantCall) {
 	ids := map[string]string{"{org}": v["org"], "{agent}": v["agent"], "{id}": v["grant"], "{cid}": v["event"], "{trust}": v["trust"], "{voucher}": v["voucher"], "{pep}": v["pep"], "{principal}": v["principal"], "{key}": v["key"],
-		"{digest}": v["certificate"], "{root}": v["root"], "{issuer}": v["issuer"]}
+		"{digest}": v["certificate"], "{root}": v["root"], "{issuer}": v["issuer"], "{sign_in}": v["sign_in"], "{session}": v["session"], "{credential}": v["credential"]}
 	at := path
 	for placeholder, id := range ids {
 		at = strings.ReplaceAll(at, placeholder, url.PathEscape(id))
@@ -199,6 +218,17 @@ func settle(t *testing.T, w *world) victim {
 	v["pep"] = member(own("/v1/peps", map[string]any{"name": "gate", "resources": []string{"https://erp.example"}}), "pep", "id")
 	v["principal"] = member(own("/v1/principals", map[string]any{"roles": []string{"auditor"}}), "principal", "id")
 	v["voucher"] = member(own("/v1/vouchers", map[string]any{"kind": "builder", "name": "ci", "jwk": registrytest.Key(97).Public().JWK()}), "voucher", "id")
+	v["credential"] = member(own("/v1/principals/"+v["principal"]+"/credentials/rotate", nil), "credential", "id")
+	v["sign_in"] = member(own("/v1/orgs/acme/issuers", map[string]any{"issuer": "https://people.example", "client_id": "writ"}), "issuer", "id")
+	list, err := w.IssuersOf(t.Context(), "acme")
+	if err != nil || len(list) != 1 {
+		t.Fatalf("issuers: %v, %v", list, err)
+	}
+	session, err := w.SignIn(t.Context(), w.Call().Trace, registry.Identified{Issuer: list[0], Subject: "alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v["session"] = session.Value.ID
 	v["trust"] = member(own("/v1/trust", map[string]any{
 		"issuer": "did:web:friend.example", "token_keys": []string{registrytest.Key(1).Public().Multikey()}, "log_key": registrytest.LogKey(t, "friend.example/log", 1),
 		"audiences": []string{"https://erp.example"}, "capabilities": "read:invoices",

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Origin returns the registry's public origin, which its identifiers and all
@@ -73,6 +74,96 @@ func (c *Client) CreatePrincipal(ctx context.Context, in NewPrincipal) (Change[P
 // Principals lists an org's humans; "" is the caller's org.
 func (c *Client) Principals(ctx context.Context, org string) iter.Seq2[Principal, error] {
 	return list[Principal](ctx, c, "/v1/principals", filter("org", org))
+}
+
+// Principal returns a human.
+func (c *Client) Principal(ctx context.Context, id string) (Principal, error) {
+	return fetch[Principal](ctx, c, at("/v1/principals", id))
+}
+
+// SetRoles replaces the roles that a human has inside the registry.
+func (c *Client) SetRoles(ctx context.Context, id string, roles []string) (Change[Principal], error) {
+	if roles == nil {
+		roles = []string{}
+	}
+	return change[Principal](ctx, c, http.MethodPut, at("/v1/principals", id)+"/roles", "principal", map[string]any{"roles": roles})
+}
+
+// SuspendPrincipal stops a human, their sessions and the agents they sponsor.
+func (c *Client) SuspendPrincipal(ctx context.Context, id, reason string) (Change[Principal], error) {
+	return change[Principal](ctx, c, http.MethodPost, at("/v1/principals", id)+"/suspend", "principal", because(reason))
+}
+
+// ResumePrincipal lets a suspended human act again.
+func (c *Client) ResumePrincipal(ctx context.Context, id, reason string) (Change[Principal], error) {
+	return change[Principal](ctx, c, http.MethodPost, at("/v1/principals", id)+"/resume", "principal", because(reason))
+}
+
+// EndPrincipal records that a human has left, for good.
+func (c *Client) EndPrincipal(ctx context.Context, id, reason string) (Change[Principal], error) {
+	return change[Principal](ctx, c, http.MethodPost, at("/v1/principals", id)+"/end", "principal", because(reason))
+}
+
+// Owner has credentials: PrincipalOwner or PEPOwner makes one.
+type Owner struct{ path string }
+
+// PrincipalOwner names a human.
+func PrincipalOwner(id string) Owner { return Owner{at("/v1/principals", id)} }
+
+// PEPOwner names an enforcement point.
+func PEPOwner(id string) Owner { return Owner{at("/v1/peps", id)} }
+
+// Credentials lists the credentials of an owner.
+func (c *Client) Credentials(ctx context.Context, o Owner) iter.Seq2[Credential, error] {
+	return list[Credential](ctx, c, o.path+"/credentials", nil)
+}
+
+// RotateCredential makes a new credential, as Secret. Those before end after overlap,
+// in whole seconds; 0 = at once.
+func (c *Client) RotateCredential(ctx context.Context, o Owner, overlap time.Duration) (Change[Credential], error) {
+	in := map[string]any{"overlap": int64(overlap / time.Second)}
+	return change[Credential](ctx, c, http.MethodPost, o.path+"/credentials/rotate", "credential", in)
+}
+
+// RevokeCredential ends a credential at once.
+func (c *Client) RevokeCredential(ctx context.Context, o Owner, id, reason string) (Change[Credential], error) {
+	return change[Credential](ctx, c, http.MethodPost, at(o.path+"/credentials", id)+"/revoke", "credential", because(reason))
+}
+
+// Sessions lists where a human is signed in to the pages.
+func (c *Client) Sessions(ctx context.Context, principal string) iter.Seq2[Session, error] {
+	return list[Session](ctx, c, at("/v1/principals", principal)+"/sessions", nil)
+}
+
+// EndSessions ends one session of a human, or all where session is "", and returns
+// how many there were.
+func (c *Client) EndSessions(ctx context.Context, principal, session string) (int, error) {
+	path := at("/v1/principals", principal) + "/sessions"
+	if session != "" {
+		path = at(path, session)
+	}
+	ch, err := change[int](ctx, c, http.MethodDelete, path, "ended", nil)
+	return ch.Value, err
+}
+
+// SetSignInIssuer lets people of an org sign in at an issuer, or changes how.
+func (c *Client) SetSignInIssuer(ctx context.Context, org string, in NewIssuer) (Change[Issuer], error) {
+	return change[Issuer](ctx, c, http.MethodPost, at("/v1/orgs", org)+"/issuers", "issuer", in)
+}
+
+// SignInIssuers lists where people of an org sign in.
+func (c *Client) SignInIssuers(ctx context.Context, org string) iter.Seq2[Issuer, error] {
+	return list[Issuer](ctx, c, at("/v1/orgs", org)+"/issuers", nil)
+}
+
+// RemoveSignInIssuer ends sign-in at an issuer.
+func (c *Client) RemoveSignInIssuer(ctx context.Context, org, id string) (Change[Issuer], error) {
+	return change[Issuer](ctx, c, http.MethodDelete, at(at("/v1/orgs", org)+"/issuers", id), "issuer", nil)
+}
+
+// SetSponsor has another human of the org answer for an agent.
+func (c *Client) SetSponsor(ctx context.Context, agent, sponsor string) (Change[Agent], error) {
+	return change[Agent](ctx, c, http.MethodPut, at("/v1/agents", agent)+"/sponsor", "agent", map[string]string{"sponsor": sponsor})
 }
 
 // RegisterPEP adds an enforcement point and returns its credential once, as Secret.

@@ -23,6 +23,7 @@ type AgentFilter struct {
 	Name                                   string // beginning of the name
 	Parent                                 string // id or DID
 	Thumbprint                             string // of its key now
+	SponsorGone                            bool   // its sponsor is suspended or has left
 
 	KeyBefore   time.Time // its key is from before then
 	ActedSince  time.Time // the log saw it act then or later
@@ -37,6 +38,9 @@ func (f AgentFilter) query() url.Values {
 		if !at.IsZero() {
 			q.Set(name, at.UTC().Format(time.RFC3339Nano))
 		}
+	}
+	if f.SponsorGone {
+		q.Set("sponsor_gone", "true")
 	}
 	return q
 }

@@ -39,8 +39,60 @@ type Principal struct {
 	ID          string    `json:"id"`
 	Org         string    `json:"org"`
 	DisplayName string    `json:"display_name,omitempty"`
-	Roles       []string  `json:"roles"`
+	Roles       []string  `json:"roles"`                 // given inside the registry
+	GroupRoles  []string  `json:"group_roles,omitempty"` // by groups of the issuer; in its sessions only
+	Status      string    `json:"status,omitempty"`      // "" = active | suspended | left
+	Issuer      string    `json:"issuer,omitempty"`      // where the human signs in, and as whom
+	Subject     string    `json:"subject,omitempty"`
 	Created     time.Time `json:"created"`
+}
+
+// Credential is a bearer credential, without its secret.
+type Credential struct {
+	ID        string    `json:"id"`
+	Hint      string    `json:"hint"` // last 4 hex digits of its SHA-256
+	Created   time.Time `json:"created,omitzero"`
+	Expires   time.Time `json:"expires,omitzero"`
+	Bootstrap bool      `json:"bootstrap,omitempty"` // of the registry's first start
+}
+
+// Session is a human signed in to the pages.
+type Session struct {
+	ID      string    `json:"id"`
+	Issuer  string    `json:"issuer"` // id
+	Created time.Time `json:"created"`
+	Seen    time.Time `json:"seen"`
+	Checked time.Time `json:"checked"` // when the issuer last answered for the human
+	Expires time.Time `json:"expires"`
+}
+
+// Issuer is where people of an org sign in.
+type Issuer struct {
+	ID            string              `json:"id"`
+	Org           string              `json:"org"`
+	Issuer        string              `json:"issuer"`
+	ClientID      string              `json:"client_id"`
+	HasSecret     bool                `json:"has_secret"`
+	Scopes        []string            `json:"scopes,omitempty"`
+	Prompt        string              `json:"prompt,omitempty"`
+	GroupsClaim   string              `json:"groups_claim,omitempty"`
+	Mapping       map[string][]string `json:"mapping,omitempty"`
+	KeepBootstrap bool                `json:"keep_bootstrap,omitempty"`
+	Created       time.Time           `json:"created"`
+	Updated       time.Time           `json:"updated"`
+}
+
+// NewIssuer is the input of SetSignInIssuer.
+type NewIssuer struct {
+	Issuer        string              `json:"issuer"`
+	ClientID      string              `json:"client_id"`
+	ClientSecret  *string             `json:"client_secret,omitempty"` // nil: the one there is
+	Scopes        []string            `json:"scopes,omitempty"`
+	Prompt        string              `json:"prompt,omitempty"`
+	GroupsClaim   string              `json:"groups_claim,omitempty"`
+	Mapping       map[string][]string `json:"mapping,omitempty"` // group to registrar, policy_author, auditor
+	KeepBootstrap bool                `json:"keep_bootstrap,omitempty"`
+	NoCheck       bool                `json:"no_check,omitempty"`
 }
 
 // NewPrincipal is the input of CreatePrincipal.

@@ -351,25 +351,34 @@ func separate(tx Tx, c Caller, a Agent) error {
 	if err != nil || !org.Policy.SeparateDuties {
 		return err
 	}
-	asked, err := tx.ListEvents(EventFilter{Org: a.Org, Agent: a.ID, Type: EventAgentRequested, Page: Page{Limit: 1}})
-	if err != nil {
-		return err
-	}
-	var artifact struct {
-		Actor Actor `json:"actor"`
-	}
-	for _, e := range asked {
-		if err := canon.UnmarshalOpen(e.Artifact, &artifact); err != nil {
-			return fmt.Errorf("read the agent's registration: %w", err)
+	interested := c.ID == a.Sponsor
+	for _, typ := range []string{EventAgentRequested, EventSponsorChanged} { // who asked for it, or found it another sponsor
+		events, err := tx.ListEvents(EventFilter{Org: a.Org, Agent: a.ID, Type: typ, Page: Page{Limit: MaxPage}})
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			var artifact struct {
+				Actor Actor `json:"actor"`
+			}
+			if err := canon.UnmarshalOpen(e.Artifact, &artifact); err != nil {
+				return fmt.Errorf("read the agent's registration: %w", err)
+			}
+			interested = interested || c.Actor == artifact.Actor
 		}
 	}
-	if c.ID == a.Sponsor || c.Actor == artifact.Actor {
+	if interested {
 		return errSeparate
 	}
 	return nil
 }
 
-var errSeparate = &Error{Kind: Denied, Code: "separate_duties", Detail: "the org wants another human than the one who asked for the agent or answers for it"}
+var errSeparate = notAlone("the org wants another human than the one who asked for the agent, answers for it or chose who does")
+
+// notAlone refuses what the org wants a second human for.
+func notAlone(detail string) *Error {
+	return &Error{Kind: Denied, Code: "separate_duties", Detail: detail}
+}
 
 func checkReason(s string) error {
 	if s == "" {

@@ -12,17 +12,31 @@ import (
 )
 
 // Authenticate finds the caller that a bearer credential belongs to. What it
-// returns is shared: it MUST NOT be changed.
+// returns is shared: it MUST NOT be changed. A principal has the roles that were
+// given inside the registry: those of groups count in a session only.
 func (r *Registry) Authenticate(ctx context.Context, token string) (Caller, error) {
 	hash := hashSecret(token)
-	if c, ok := r.callers.GetIfPresent(hash); ok && time.Since(c.read) < r.callerAge {
-		return c.Caller, nil
+	if c, ok := r.callers.GetIfPresent(hash); ok && !c.credential.ended(r.now()) {
+		m, err := r.Store.Moment(ctx, callerAge)
+		if err != nil {
+			return Caller{}, err
+		}
+		if m.Authority == c.authority {
+			return c.Caller, nil
+		}
 	}
-	read := time.Now() // before the snapshot: the answer is at least this new
-	var c Caller
-	err := r.Store.View(ctx, func(tx Tx) (err error) {
-		if c.Actor, err = tx.Credential(hash); err != nil {
+	var c known
+	err := r.Store.View(ctx, func(tx Tx) error {
+		m, err := tx.Moment()
+		if err != nil {
 			return err
+		}
+		if c.credential, err = tx.Credential(hash); err != nil {
+			return err
+		}
+		c.Actor, c.authority = c.credential.Owner, m.Authority
+		if c.credential.ended(r.now()) {
+			return &Error{Kind: Unauthenticated, Code: "expired_credential", Detail: "the bearer credential was rotated, and its time is over"}
 		}
 		if c.Kind == ActorPEP {
 			p, err := tx.PEP(c.ID)
@@ -30,6 +44,9 @@ func (r *Registry) Authenticate(ctx context.Context, token string) (Caller, erro
 			return err
 		}
 		p, err := tx.Principal(c.ID)
+		if err == nil {
+			err = p.mayAct()
+		}
 		c.Org, c.Roles = p.Org, p.Roles
 		return err
 	})
@@ -39,22 +56,24 @@ func (r *Registry) Authenticate(ctx context.Context, token string) (Caller, erro
 	if err != nil {
 		return Caller{}, err
 	}
-	r.callers.Set(hash, known{c, read})
-	return c, nil
+	r.callers.Set(hash, c)
+	return c.Caller, nil
 }
 
 // Authenticated callers are remembered by the hash of their credential, and
 // only they: one that is not known is looked up, and charged for, every time.
-// Nothing changes a credential, a principal or an enforcement point yet; the age
-// bounds what another process, or a later version, may change.
+// Whatever changes a credential or a principal moves an epoch, so that a memory
+// stands only while the count of all epochs does (Moment.Authority): a change of
+// this process is seen at once, one of another within callerAge.
 const (
-	callerAge  = 500 * time.Millisecond
+	callerAge  = 250 * time.Millisecond
 	maxCallers = 8192
 )
 
 type known struct {
 	Caller
-	read time.Time
+	credential Credential
+	authority  uint64
 }
 
 func newCallers() *otter.Cache[[32]byte, known] {

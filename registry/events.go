@@ -12,6 +12,15 @@ const (
 	EventRegistryCreated    = "registry.created"
 	EventOrgCreated         = "org.created"
 	EventPrincipalCreated   = "principal.created"
+	EventPrincipalSuspended = "principal.suspended"
+	EventPrincipalResumed   = "principal.resumed"
+	EventPrincipalLeft      = "principal.left"
+	EventRolesSet           = "principal.roles_set"
+	EventCredentialRotated  = "credential.rotated"
+	EventCredentialRevoked  = "credential.revoked"
+	EventSignInSet          = "issuer.set"
+	EventSignInRemoved      = "issuer.removed"
+	EventSponsorChanged     = "agent.sponsor_changed"
 	EventPEPRegistered      = "pep.registered"
 	EventCatalogueActivated = "catalogue.activated"
 	EventAgentRequested     = "agent.requested"
@@ -67,6 +76,49 @@ type OrgCreated struct {
 type PrincipalCreated struct {
 	Principal string `json:"principal"`
 	Roles     []Role `json:"roles"`
+}
+
+// PrincipalStatusChanged is the body of principal.suspended, resumed and left. What
+// the human answers for stands or falls with it.
+type PrincipalStatusChanged struct {
+	Principal string `json:"principal"`
+	Status    string `json:"status"` // active | suspended | left
+	Reason    string `json:"reason"`
+}
+
+// RolesSet: these are the roles that the human has from this source from here on.
+type RolesSet struct {
+	Principal string `json:"principal"`
+	Roles     []Role `json:"roles"`
+	Source    string `json:"source"` // registry: set by a human; groups: of the org's issuer, for as long as it says so
+}
+
+// CredentialRotated: a principal or enforcement point has a new credential.
+type CredentialRotated struct {
+	Owner         Actor  `json:"owner"`
+	Credential    string `json:"credential"`
+	PreviousUntil string `json:"previous_until"` // when those before end; "" = here
+}
+
+// CredentialRevoked: a credential has ended.
+type CredentialRevoked struct {
+	Owner      Actor  `json:"owner"`
+	Credential string `json:"credential"`
+	Reason     string `json:"reason"`
+}
+
+// SignInChanged is the body of issuer.set and issuer.removed: where people of the
+// org sign in, and what their groups are worth.
+type SignInChanged struct {
+	Issuer string `json:"issuer"` // id
+	Config string `json:"config"` // digest of the JCS form of the settings, without secret
+}
+
+// SponsorChanged: another human answers for the agent from here on.
+type SponsorChanged struct {
+	DID      string `json:"did"`
+	Sponsor  string `json:"sponsor"`
+	Previous string `json:"previous"`
 }
 
 // PEPRegistered: an enforcement point guards these resource servers.

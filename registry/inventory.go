@@ -28,6 +28,7 @@ type AgentQuery struct {
 	UnusedSince   time.Time // it holds an active grant that was issued before then and not seen in use since
 	CreatedBefore time.Time
 	Standing      bool // not revoked
+	SponsorGone   bool // who answers for it is suspended or has left, so it may do nothing
 
 	Now time.Time // for what expires
 	Page

@@ -57,9 +57,18 @@ type Principal struct {
 	Roles       []Role `json:"roles"`
 	// Status says whether the human may act and answer for agents: where it is not
 	// active, neither may the agents that the human sponsors.
-	Status  PrincipalStatus `json:"status,omitempty"`
-	Created time.Time       `json:"created"`
+	Status PrincipalStatus `json:"status,omitempty"`
+	// Issuer (its URL) and Subject are who the human is to the org's issuer; empty
+	// for those who were never signed in there. GroupRoles is what the issuer's last
+	// answer gave: it counts in a session, and only while the answer is young.
+	Issuer     string    `json:"issuer,omitempty"`
+	Subject    string    `json:"subject,omitempty"`
+	GroupRoles []Role    `json:"group_roles,omitempty"`
+	Created    time.Time `json:"created"`
 }
+
+// holds reports whether the human has the role by an act inside the registry.
+func (p Principal) holds(role Role) bool { return slices.Contains(p.Roles, role) }
 
 // PrincipalStatus is where a human is in the org. "" is active.
 type PrincipalStatus string
@@ -69,6 +78,18 @@ const (
 	PrincipalSuspended PrincipalStatus = "suspended"
 	PrincipalLeft      PrincipalStatus = "left" // for good
 )
+
+// Credential is a bearer secret of a principal or an enforcement point, by its
+// hash. The secret itself is shown once and kept nowhere.
+type Credential struct {
+	ID        string    `json:"id"`
+	Owner     Actor     `json:"owner"`
+	Hash      [32]byte  `json:"-"`
+	Hint      string    `json:"hint"`                // the last 4 hex digits of Hash, to tell them apart
+	Created   time.Time `json:"created,omitzero"`    // zero: before this was kept
+	Expires   time.Time `json:"expires,omitzero"`    // zero: never
+	Bootstrap bool      `json:"bootstrap,omitempty"` // of the first start
+}
 
 // PEP is a registered policy enforcement point: it guards resource servers and
 // asks for decisions on the acts that reach them.

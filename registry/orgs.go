@@ -24,9 +24,11 @@ const HouseOrg = "operator"
 func (r *Registry) Bootstrap(ctx context.Context, secret string) (Outcome[Principal], error) {
 	org := Org{ID: NewID(), Name: HouseOrg, DisplayName: "Registry operator", Created: r.now()}
 	p := Principal{ID: NewID(), Org: org.ID, DisplayName: "First operator", Roles: []Role{RoleOperator}, Created: r.now()}
+	first := newCredential(secret, Actor{ActorPrincipal, p.ID}, r.now())
+	first.Bootstrap = true
 	call := Call{Caller: Caller{Actor: Actor{Kind: ActorRegistry, ID: org.ID}}, Trace: strings.Repeat("0", 32)}
 	return commit(ctx, r, call, false, func(tx Tx) (Principal, *EventDraft, error) {
-		if err := errors.Join(tx.InsertOrg(org), tx.InsertPrincipal(p), tx.InsertCredential(hashSecret(secret), Actor{ActorPrincipal, p.ID})); err != nil {
+		if err := errors.Join(tx.InsertOrg(org), tx.InsertPrincipal(p), tx.InsertCredential(first)); err != nil {
 			return p, nil, err
 		}
 		return p, &EventDraft{Type: EventRegistryCreated, Org: org.ID, Body: RegistryCreated{
@@ -144,13 +146,11 @@ func (r *Registry) CreatePrincipal(ctx context.Context, call Call, in NewPrincip
 	if err := checkText("/display_name", in.DisplayName, maxText, false); err != nil {
 		return none, err
 	}
-	if len(in.Roles) == 0 || len(in.Roles) > len(Roles) {
+	if len(in.Roles) == 0 {
 		return none, Invalid("/roles", "needs at least one of %s", join(Roles))
 	}
-	for i, role := range in.Roles {
-		if !slices.Contains(Roles, role) || slices.Contains(in.Roles[:i], role) {
-			return none, Invalid(fmt.Sprintf("/roles/%d", i), "must be one of %s, each once", join(Roles))
-		}
+	if err := checkRoles("/roles", in.Roles); err != nil {
+		return none, err
 	}
 	if slices.Contains(in.Roles, RoleOperator) && !call.Caller.Operator() {
 		return none, Errorf(Denied, "only an operator makes operators")
@@ -167,7 +167,7 @@ func (r *Registry) CreatePrincipal(ctx context.Context, call Call, in NewPrincip
 		}
 		p.Org = org.ID
 		return p, &EventDraft{Type: EventPrincipalCreated, Org: org.ID, Body: PrincipalCreated{p.ID, p.Roles}},
-			errors.Join(tx.InsertPrincipal(p), tx.InsertCredential(hashSecret(secret), Actor{ActorPrincipal, p.ID}))
+			errors.Join(tx.InsertPrincipal(p), tx.InsertCredential(newCredential(secret, Actor{ActorPrincipal, p.ID}, r.now())))
 	})
 	return withSecret(out, secret), err
 }
@@ -202,10 +202,24 @@ func (r *Registry) RegisterPEP(ctx context.Context, call Call, in NewPEP) (Outco
 			return p, nil, err
 		}
 		p.Org = org.ID
+		for i, id := range p.Resources {
+			if err := tx.ClaimResource(id, org.ID); err != nil {
+				return p, nil, resourceTaken(fmt.Sprintf("/resources/%d", i), err)
+			}
+		}
 		return p, &EventDraft{Type: EventPEPRegistered, Org: org.ID, Body: PEPRegistered{p.ID, p.Resources, nonNil(p.ContextKeys)}},
-			errors.Join(tx.InsertPEP(p), tx.InsertCredential(hashSecret(secret), Actor{ActorPEP, p.ID}))
+			errors.Join(tx.InsertPEP(p), tx.InsertCredential(newCredential(secret, Actor{ActorPEP, p.ID}, r.now())))
 	})
 	return withSecret(out, secret), err
+}
+
+// resourceTaken says that a resource server is another org's: were it both's, the
+// enforcement points of each could decide about the other's acts.
+func resourceTaken(field string, err error) error {
+	if errors.Is(err, Conflict) {
+		return &Error{Kind: Conflict, Code: "resource_taken", Field: field, Detail: "another org has an enforcement point for this resource server", Err: err}
+	}
+	return err
 }
 
 // ListPEPs lists an org's enforcement points.

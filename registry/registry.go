@@ -41,6 +41,11 @@ type Config struct {
 	Certifier   Certifier // nil: no certificates are issued or believed
 	TrustDomain string    // of SPIFFE IDs; "": none are given
 	Workloads   Workloads // nil: no tokens of workloads are believed
+	// Sealer keeps the client secrets of issuers, and CheckIssuer refuses settings
+	// that can never work, or, where it may ask, an issuer that is not there. Without
+	// them nobody signs in by an issuer.
+	Sealer      *Sealer
+	CheckIssuer func(ctx context.Context, i Issuer, ask bool) error
 }
 
 // Registry offers the use cases. It is safe for concurrent use.
@@ -48,8 +53,7 @@ type Registry struct {
 	Config
 	callers   *otter.Cache[[32]byte, known]
 	statuses  *statusLists
-	callerAge time.Duration // the constant; tests change it
-	maxDIDLog int           // the constant; tests change it
+	maxDIDLog int // the constant; tests change it
 	published *published
 	opened    *atomic.Value // of CAOpened: the authority that the log is known to name
 }
@@ -67,7 +71,7 @@ func New(c Config) *Registry {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Registry{Config: c, callers: newCallers(), statuses: &statusLists{}, callerAge: callerAge, maxDIDLog: maxDIDLog, published: &published{}, opened: &atomic.Value{}}
+	return &Registry{Config: c, callers: newCallers(), statuses: &statusLists{}, maxDIDLog: maxDIDLog, published: &published{}, opened: &atomic.Value{}}
 }
 
 // TokenKeyID is the DID URL of the key that signs grant tokens.
@@ -119,6 +123,28 @@ func (c Caller) may(org string, roles ...Role) error {
 
 var errNoOrg = Errorf(NotFound, "no such org, or it is not yours")
 
+// stillMay reads again, at the place in the log that the command will have, what a
+// human was when the request was authenticated: who has been suspended meanwhile,
+// or has lost a role, does not act by what was true before.
+func stillMay(tx Tx, c Caller) error {
+	if c.Kind != ActorPrincipal {
+		return nil
+	}
+	p, err := tx.Principal(c.ID)
+	if err != nil {
+		return err
+	}
+	if err := p.mayAct(); err != nil {
+		return err
+	}
+	for _, role := range c.Roles {
+		if !p.holds(role) && !slices.Contains(p.GroupRoles, role) {
+			return &Error{Kind: Denied, Code: "roles_changed", Detail: "the caller's roles changed just now; try again"}
+		}
+	}
+	return nil
+}
+
 // Call is what every writing use case is told about the request around it.
 type Call struct {
 	Caller Caller
@@ -152,6 +178,9 @@ func commit[T any](ctx context.Context, r *Registry, call Call, urgent bool, run
 func commitDraft[T any](ctx context.Context, r *Registry, call Call, urgent bool, run func(Tx) (T, Draft, error)) (Outcome[T], error) {
 	var out Outcome[T]
 	done, err := r.Store.Commit(ctx, Command{Urgent: urgent, Idem: call.Idem, Run: func(tx Tx) (Draft, error) {
+		if err := stillMay(tx, call.Caller); err != nil {
+			return Draft{}, err
+		}
 		v, d, err := run(tx)
 		if err != nil {
 			return Draft{}, err

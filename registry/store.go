@@ -89,6 +89,7 @@ var ErrEpochMoved = Errorf(Conflict, "authority changed while the decision was m
 type Tx interface {
 	OrgTx
 	PrincipalTx
+	SignInTx
 	AgentTx
 	InventoryTx
 	GrantTx
@@ -111,6 +112,8 @@ type OrgTx interface {
 	PEP(id string) (PEP, error)
 	ListPEPs(org string, p Page) ([]PEP, error)
 	InsertPEP(PEP) error
+	// ClaimResource makes a resource server the org's. Conflict: it is another's.
+	ClaimResource(resource, org string) error
 
 	Catalogue(org string) (Catalogue, error) // the zero catalogue where none was activated
 	PutCatalogue(Catalogue) error            // with BumpEpoch of the org
@@ -122,9 +125,33 @@ type PrincipalTx interface {
 	ListPrincipals(org string, p Page) ([]Principal, error)
 	InsertPrincipal(Principal) error
 	UpdatePrincipal(Principal) error // with BumpEpoch of its org: its agents stand or fall with it
+	// CountHolders counts the active humans of an org ("" = of all) who hold a role.
+	CountHolders(org string, role Role) (int, error)
 
-	Credential(hash [32]byte) (Actor, error)
-	InsertCredential(hash [32]byte, owner Actor) error
+	Credential(hash [32]byte) (Credential, error)
+	ListCredentials(owner Actor) ([]Credential, error)
+	InsertCredential(Credential) error
+	UpdateCredential(Credential) error // its end; with BumpEpoch of the owner's org
+	DeleteCredential(id string) error  // with BumpEpoch of the owner's org
+	BootstrapCredential() (Credential, error)
+}
+
+// SignInTx holds where people sign in, and who is signed in.
+type SignInTx interface {
+	Issuer(id string) (Issuer, error)
+	ListIssuers(org string) ([]Issuer, error)
+	PutIssuer(Issuer) error // Conflict: the URL is another's
+	DeleteIssuer(id string) error
+
+	// PrincipalByIdentity finds a human by org, URL of the issuer, and subject.
+	PrincipalByIdentity(org, issuer, subject string) (Principal, error)
+
+	Session(hash [32]byte) (Session, error)
+	ListSessions(principal string) ([]Session, error) // oldest first
+	InsertSession(hash [32]byte, s Session) error
+	UpdateSession(Session) error
+	DeleteSession(id string) error
+	DeleteSessions(principal, issuer string) error // of the one or the other
 }
 
 // AgentFilter narrows a list of agents; empty fields match all.

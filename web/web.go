@@ -1,4 +1,4 @@
-// Package web renders the registry's read-only pages: plain HTML by the
+// Package web renders the registry's pages: plain HTML by the
 // server, without script and without anything from elsewhere. What a visitor
 // may see is decided by the caller; this package only shows it.
 //
@@ -26,7 +26,7 @@ var Style []byte
 
 var pages = func() map[string]*template.Template {
 	out := map[string]*template.Template{}
-	for _, name := range []string{"overview", "agent", "event", "problem"} {
+	for _, name := range []string{"overview", "agent", "event", "problem", "login", "signedout", "account"} {
 		out[name] = template.Must(template.New("layout.html").Funcs(funcs).ParseFS(files, "layout.html", name+".html"))
 	}
 	return out
@@ -71,6 +71,45 @@ type Page struct {
 	Title   string
 	Origin  string
 	Visitor string // the org signed in for; "" = nobody
+	Form    string // the token that forms of the session have in them; "" = no session, no forms
+}
+
+// Login offers the ways to sign in.
+type Login struct {
+	Page
+	Org     string   // that was asked for; "" = none yet
+	Issuers []Issuer // of that org
+}
+
+// Issuer is where people of an org sign in.
+type Issuer struct{ ID, URL string }
+
+// SignedOut says that a session is over.
+type SignedOut struct {
+	Page
+	Issuer string // where to end the session at the issuer; "" = not known
+}
+
+// Account is who a person is here. Secret is a new credential, shown once.
+type Account struct {
+	Page
+	ID, Name, Issuer, Subject, Secret string
+	Roles, GroupRoles                 []string
+	Credentials                       []Credential
+	Sessions                          []Session
+}
+
+// Credential is a credential in a list.
+type Credential struct {
+	Hint             string
+	Created, Expires time.Time
+}
+
+// Session is a session in a list.
+type Session struct {
+	ID                     string
+	Created, Seen, Expires time.Time
+	This                   bool // the one that asks
 }
 
 // Overview is the first page. Stops, Agents and Events are for visitors who are
@@ -188,6 +227,12 @@ func Render(w io.Writer, view any) error {
 		name = "agent"
 	case Event:
 		name = "event"
+	case Login:
+		name = "login"
+	case SignedOut:
+		name = "signedout"
+	case Account:
+		name = "account"
 	}
 	var b bytes.Buffer
 	if err := pages[name].Execute(&b, view); err != nil {

@@ -420,3 +420,47 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestPeopleCommands: the life of a human, of credentials and of an agent's sponsor.
+func TestPeopleCommands(t *testing.T) {
+	startRegistry(t, "none")
+	writ(t, "org", "create", "acme").want(t, 0)
+	type made struct {
+		Principal  client.Principal
+		Credential client.Credential
+		Secret     string
+	}
+	create := func(roles ...string) made {
+		args := []string{"principal", "create", "--org", "acme", "--json"}
+		for _, r := range roles {
+			args = append(args, "--role", r)
+		}
+		return decode[made](t, writ(t, args...).want(t, 0))
+	}
+	owner, clerk := create("owner"), create("auditor")
+	t.Setenv("WRIT_TOKEN", owner.Secret)
+	writ(t, "principal", "roles", clerk.Principal.ID, "--role", "registrar").want(t, 0, "registrar", "event")
+	writ(t, "principal", "roles", owner.Principal.ID).want(t, 1, "last active owner")
+	writ(t, "principal", "suspend", clerk.Principal.ID, "--reason", "drill").want(t, 0, "suspended", "event")
+	writ(t, "principal", "list").want(t, 0, "suspended")
+	writ(t, "org", "list", "--token", clerk.Secret).want(t, 1, "suspended")
+	writ(t, "principal", "resume", clerk.Principal.ID).want(t, 0, "active")
+	fresh := decode[made](t, writ(t, "principal", "credential", "rotate", clerk.Principal.ID, "--overlap", "1h", "--json").want(t, 0))
+	writ(t, "principal", "credential", "list", clerk.Principal.ID, "--token", fresh.Secret).want(t, 0, fresh.Credential.ID, fresh.Credential.Hint)
+	writ(t, "principal", "credential", "revoke", clerk.Principal.ID, fresh.Credential.ID).want(t, 0, "revoked")
+	writ(t, "org", "list", "--token", fresh.Secret).want(t, 1, "not known")
+	writ(t, "org", "list", "--token", clerk.Secret).want(t, 0, "acme")
+
+	agent := decode[agentMade](t, writ(t, "agent", "new", "--name", "a", "--json").want(t, 0))
+	writ(t, "agent", "sponsor", agent.AgentFile, clerk.Principal.ID).want(t, 0, clerk.Principal.ID)
+	writ(t, "agent", "list", "--sponsor-gone").want(t, 0)
+	writ(t, "principal", "end", clerk.Principal.ID).want(t, 0, "left")
+	writ(t, "agent", "list", "--sponsor-gone").want(t, 0, agent.ID)
+	writ(t, "principal", "show", clerk.Principal.ID).want(t, 0, "left")
+	writ(t, "principal", "session", "list", owner.Principal.ID).want(t, 0)
+	writ(t, "principal", "session", "end", owner.Principal.ID).want(t, 1, "--all")
+	writ(t, "principal", "session", "end", owner.Principal.ID, "--all").want(t, 0, "0 ended")
+	writ(t, "org", "issuer", "set", "acme", "https://idp.example", "--client-id", "writ", "--client-secret", "plain").want(t, 1, "@FILE")
+	writ(t, "org", "issuer", "set", "acme", "https://idp.example", "--client-id", "writ", "--map", "owner").want(t, 1, "GROUP=ROLE")
+	writ(t, "org", "issuer", "list", "acme").want(t, 0)
+}

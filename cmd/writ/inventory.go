@@ -27,6 +27,7 @@ func (f *agentFlags) bind(cmd *cobra.Command) {
 	s.StringVar(&f.Org, "org", "", "org, by id or name (default: that of the credential)")
 	s.StringVar(&f.Status, "status", "", "requested, active, suspended or revoked")
 	s.StringVar(&f.Sponsor, "sponsor", "", "id of the accountable principal")
+	s.BoolVar(&f.SponsorGone, "sponsor-gone", false, "the accountable principal is suspended or has left")
 	s.StringVar(&f.Domain, "domain", "", "approved for this domain, by name")
 	s.StringVar(&f.Workflow, "workflow", "", "approved for this workflow, by name")
 	s.StringVar(&f.Capability, "capability", "", "holds this verb:type by an active grant")

@@ -80,7 +80,7 @@ func newOrgCmd() *cobra.Command {
 			return conn.say(cmd, org, func(s *screen) { showOrg(s, org) })
 		},
 	}
-	cmd.AddCommand(create, list, show, newOrgPolicyCmd(conn), newOrgDomainCmd(conn))
+	cmd.AddCommand(create, list, show, newOrgPolicyCmd(conn), newOrgDomainCmd(conn), issuerCmd(conn))
 	return cmd
 }
 
@@ -105,8 +105,8 @@ func newPrincipalCmd() *cobra.Command {
 	conn := &connection{}
 	cmd := &cobra.Command{
 		Use:   "principal",
-		Short: "Create and list the humans of an org",
-		Long:  "Create and list the humans who answer for an org and its agents.\n" + connectionHelp,
+		Short: "Manage the humans of an org: roles, status, credentials, sessions",
+		Long:  "Manage the humans who answer for an org and its agents.\n" + connectionHelp,
 	}
 	conn.bind(cmd)
 	var in client.NewPrincipal
@@ -152,14 +152,15 @@ policy_author, approver, auditor and operator.`,
 			return conn.say(cmd, map[string]any{"items": people}, func(s *screen) {
 				rows := make([][]string, len(people))
 				for i, p := range people {
-					rows[i] = []string{p.ID, strings.Join(p.Roles, ","), p.DisplayName}
+					rows[i] = []string{p.ID, first(p.Status, "active"), strings.Join(p.Roles, ","), strings.Join(p.GroupRoles, ","), p.DisplayName}
 				}
-				s.table([]string{"ID", "ROLES", "NAME"}, rows)
+				s.table([]string{"ID", "STATUS", "ROLES", "BY GROUPS", "NAME"}, rows)
 			})
 		},
 	}
 	list.Flags().StringVar(&org, "org", "", "org, by id or name (default: that of the credential)")
 	cmd.AddCommand(create, list)
+	addPrincipalCmds(cmd, conn)
 	return cmd
 }
 
@@ -225,7 +226,7 @@ and asks for a decision on each act that reaches it.
 		},
 	}
 	list.Flags().StringVar(&org, "org", "", "org, by id or name (default: that of the credential)")
-	cmd.AddCommand(create, list)
+	cmd.AddCommand(create, list, credentialCmd(conn, "pep", client.PEPOwner))
 	return cmd
 }
 

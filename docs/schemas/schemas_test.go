@@ -50,6 +50,15 @@ var events = []struct {
 	{registry.EventRegistryCreated, noAgent, registry.RegistryCreated{}, "The first event of every log: whose it is and which keys speak for it."},
 	{registry.EventOrgCreated, noAgent, registry.OrgCreated{}, "A tenant exists."},
 	{registry.EventPrincipalCreated, noAgent, registry.PrincipalCreated{}, "A human may act for the org in these roles."},
+	{registry.EventPrincipalSuspended, noAgent, registry.PrincipalStatusChanged{}, "The human and the agents they sponsor may do nothing until they are resumed."},
+	{registry.EventPrincipalResumed, noAgent, registry.PrincipalStatusChanged{}, "The human may act again."},
+	{registry.EventPrincipalLeft, noAgent, registry.PrincipalStatusChanged{}, "The human has left, for good."},
+	{registry.EventRolesSet, noAgent, registry.RolesSet{}, "These are the roles that the human has, from a human's act or from groups of the org's issuer."},
+	{registry.EventCredentialRotated, noAgent, registry.CredentialRotated{}, "A principal or enforcement point has a new credential; when those before end."},
+	{registry.EventCredentialRevoked, noAgent, registry.CredentialRevoked{}, "A credential has ended."},
+	{registry.EventSignInSet, noAgent, registry.SignInChanged{}, "People sign in for the org at an issuer with these settings."},
+	{registry.EventSignInRemoved, noAgent, registry.SignInChanged{}, "Nobody signs in at the issuer any more."},
+	{registry.EventSponsorChanged, anAgent, registry.SponsorChanged{}, "Another human answers for the agent."},
 	{registry.EventPEPRegistered, noAgent, registry.PEPRegistered{}, "An enforcement point guards these resource servers."},
 	{registry.EventCatalogueActivated, noAgent, registry.CatalogueActivated{}, "The org's actions are now those of this digest."},
 	{registry.EventAgentRequested, anAgent, registry.AgentRegistration{}, "An agent with this key asks to be registered."},
@@ -131,6 +140,8 @@ var members = map[string]schema{
 	"authority_level":   {"type": "integer", "minimum": 0, "maximum": 4},
 	"scope":             pattern("(global|(org|agent|grant):" + uuid + ")"),
 	"status":            enum("requested", "active", "suspended", "revoked"), "roles[]": enum("owner", "registrar", "policy_author", "approver", "auditor", "operator"),
+	"PrincipalStatusChanged.status": enum("active", "suspended", "left"), "RolesSet.source": enum("registry", "groups"),
+	"credential": pattern(uuid), "SignInChanged.issuer": pattern(uuid), "SponsorChanged.previous": pattern(uuid),
 	"Actor.kind": enum("principal", "pep", "agent", "registry"), "verdict": enum("permit", "deny", "step_up"),
 	"reasons[]": pattern("[a-z_]+"), "qualified_by[]": enum("unknown_action", "material", "egress", "irreversible", "verdict"),
 	"CertificateIssued.pep": maybeEmpty(uuid), "CertificateEnded.pep": maybeEmpty(uuid), "certificate": pattern(digest), "root": pattern(digest), "issuing": pattern(digest),
@@ -480,6 +491,35 @@ func TestRecordedEventsFit(t *testing.T) {
 	_, err = h.RevokeAgent(ctx, call, a.ID, "key-compromise")
 	must(err)
 	_, err = h.Tend(ctx, 10)
+	must(err)
+
+	clerk, err := h.CreatePrincipal(ctx, call, registry.NewPrincipal{Roles: []registry.Role{registry.RoleAuditor}})
+	must(err)
+	person := clerk.Value.ID
+	b := h.NewAgent(t, "b")
+	_, err = h.SetSponsor(ctx, call, b.ID, person)
+	must(err)
+	for _, owner := range []registry.Actor{{Kind: registry.ActorPrincipal, ID: person}, {Kind: registry.ActorPEP, ID: pep.Caller.ID}} {
+		_, err = h.RotateCredential(ctx, call, owner, time.Hour)
+		must(err)
+		fresh, err := h.RotateCredential(ctx, call, owner, 0)
+		must(err)
+		_, err = h.RevokeCredential(ctx, call, owner, fresh.Value.ID, "drill")
+		must(err)
+	}
+	people, err := h.SetSignInIssuer(ctx, call, "", registry.NewIssuer{URL: "https://idp.example", ClientID: "writ", GroupsClaim: "groups", Mapping: map[string][]registry.Role{"Staff": {registry.RoleAuditor}}})
+	must(err)
+	_, err = h.SignIn(ctx, call.Trace, registry.Identified{Issuer: people.Value, Subject: "alice", Roles: []registry.Role{registry.RoleAuditor}})
+	must(err)
+	_, err = h.RemoveSignInIssuer(ctx, call, "", people.Value.ID)
+	must(err)
+	_, err = h.SetRoles(ctx, call, person, []registry.Role{registry.RoleApprover})
+	must(err)
+	_, err = h.SuspendPrincipal(ctx, call, person, "drill")
+	must(err)
+	_, err = h.ResumePrincipal(ctx, call, person, "")
+	must(err)
+	_, err = h.EndPrincipal(ctx, call, person, "left")
 	must(err)
 
 	recorded, err := h.ListEvents(ctx, h.Operator, "", "", registry.EventFilter{})

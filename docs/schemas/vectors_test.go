@@ -186,6 +186,15 @@ func bodies(commitments map[string]string) []struct {
 			Statements: []string{fixed("statement", 32)}, Vouchers: []string{id(14)}, Commitments: map[string]string{},
 		}},
 		{registry.EventVoucherRevoked, acme, "", owner, registry.VoucherRevoked{Voucher: id(14), Thumbprint: fixed("builder", 32), Reason: "ci-replaced"}},
+		{registry.EventSignInSet, acme, "", owner, registry.SignInChanged{Issuer: id(14), Config: fixed("issuer", 32)}},
+		{registry.EventRolesSet, acme, "", registry.Actor{Kind: registry.ActorPrincipal, ID: id(15)}, registry.RolesSet{Principal: id(15), Roles: []registry.Role{registry.RoleAuditor}, Source: "groups"}},
+		{registry.EventSignInRemoved, acme, "", owner, registry.SignInChanged{Issuer: id(14), Config: fixed("issuer", 32)}},
+		{registry.EventSponsorChanged, acme, agent, owner, registry.SponsorChanged{DID: did, Sponsor: id(15), Previous: owner.ID}},
+		{registry.EventCredentialRotated, acme, "", owner, registry.CredentialRotated{Owner: registry.Actor{Kind: registry.ActorPEP, ID: id(5)}, Credential: id(16), PreviousUntil: "2026-01-02T04:04:05.000Z"}},
+		{registry.EventCredentialRevoked, acme, "", owner, registry.CredentialRevoked{Owner: owner, Credential: id(17), Reason: "lost"}},
+		{registry.EventPrincipalSuspended, acme, "", owner, registry.PrincipalStatusChanged{Principal: id(15), Status: "suspended", Reason: "drill"}},
+		{registry.EventPrincipalResumed, acme, "", owner, registry.PrincipalStatusChanged{Principal: id(15), Status: "active"}},
+		{registry.EventPrincipalLeft, acme, "", owner, registry.PrincipalStatusChanged{Principal: id(15), Status: "left"}},
 	}
 }
 

@@ -6,11 +6,8 @@ import (
 	"github.com/writ-registry/writ/registry"
 )
 
-// GroupRoles are the roles that groups can give. Owner, approver and operator are
-// not among them: an issuer, or whoever rules its directory, must not make itself
-// the org's owner, answer step-ups or run the registry. Those roles take an act
-// inside the registry, recorded and, where the org has one, by a second person.
-var GroupRoles = []registry.Role{registry.RoleRegistrar, registry.RolePolicyAuthor, registry.RoleAuditor}
+// GroupRoles are the roles that groups can give: registry.GroupRoles says why.
+var GroupRoles = registry.GroupRoles
 
 // MapGroups returns the roles that an org's mapping, from group to roles, gives to
 // somebody in groups: each once, in the order of GroupRoles. Groups are compared byte

@@ -169,6 +169,9 @@ func rest(q registry.AgentQuery, by registry.AgentOrder, add func(cond string, v
 	if q.Standing {
 		add(`+a.status <> 'revoked'`)
 	}
+	if q.SponsorGone {
+		add(`EXISTS (SELECT 1 FROM principals p WHERE p.id = a.sponsor AND json_extract(p.doc, '$.status') IS NOT NULL)`)
+	}
 	if !q.CreatedBefore.IsZero() {
 		add(`l.created_ms < ?`, q.CreatedBefore.UnixMilli())
 	}

@@ -78,13 +78,10 @@ func (t tx) UpdatePrincipal(p registry.Principal) error {
 	return t.exec("principal", `UPDATE principals SET doc = ? WHERE id = ?`, encode(p), p.ID)
 }
 
-func (t tx) Credential(hash [32]byte) (a registry.Actor, err error) {
-	err = t.row("credential", []any{&a.Kind, &a.ID}, `SELECT kind, owner FROM credentials WHERE hash = ?`, hash[:])
-	return a, err
-}
-
-func (t tx) InsertCredential(hash [32]byte, owner registry.Actor) error {
-	return t.exec("credential", `INSERT INTO credentials (hash, kind, owner) VALUES (?, ?, ?)`, hash[:], owner.Kind, owner.ID)
+func (t tx) CountHolders(org string, role registry.Role) (n int, err error) {
+	err = t.row("principal", []any{&n}, `SELECT count(*) FROM principals WHERE (?1 = '' OR org = ?1) AND json_extract(doc, '$.status') IS NULL
+		AND EXISTS (SELECT 1 FROM json_each(doc, '$.roles') WHERE value = ?2)`, org, role)
+	return n, err
 }
 
 func (t tx) Agent(id string) (registry.Agent, error) {

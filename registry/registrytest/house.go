@@ -142,6 +142,7 @@ func Open(t testing.TB, dir string, opts ...Option) *House {
 		Store: j, Origin: Origin, DID: web.String(), TokenKey: token, StatusKey: Key(4), UpdateKey: update, NextKey: next, Now: clock.Now,
 		Successor: func(agent string, n int) (jose.Signer, error) { return next.Derive(fmt.Sprint(agent, n)) },
 		LookupTXT: zone.lookup,
+		Sealer:    registry.NewSealer([32]byte{4}), CheckIssuer: func(context.Context, registry.Issuer, bool) error { return nil },
 	})
 	return &House{Registry: r, PDP: policy.New(j, Origin, token.Public(), clock.Now), DB: db, Journal: j, Clock: clock, TXT: zone, Tokens: tokens}
 }
