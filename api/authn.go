@@ -14,21 +14,28 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/writ-registry/writ/api/problem"
+	"github.com/writ-registry/writ/internal/httpsig"
 	"github.com/writ-registry/writ/internal/trace"
 	"github.com/writ-registry/writ/registry"
 )
 
-// authenticated lets callers with a credential pass.
+// authenticated lets callers with a credential pass, and agents that signed the
+// request where an agent may call.
 func (s *server) authenticated(c *gin.Context) {
 	token, err := bearer(c.Request.Header)
+	signed := httpsig.IsSigned(c.Request)
 	switch {
 	case err != nil:
+	case signed && len(c.Request.Header.Values("Authorization")) > 0:
+		err = &registry.Error{Kind: registry.Malformed, Code: "two_credentials", Detail: "a request carries a bearer credential or a signature, not both"}
+	case signed:
+		err = s.identifyAgent(c)
 	case token != "":
 		err = s.identify(c, token)
 	case len(presented(c.Request)) > 0:
 		err = s.identifyCertificate(c)
 	default:
-		err = &registry.Error{Kind: registry.Unauthenticated, Code: "missing_credential", Detail: "this needs Authorization: Bearer with a credential of a principal or enforcement point, or the certificate of an agent or enforcement point"}
+		err = &registry.Error{Kind: registry.Unauthenticated, Code: "missing_credential", Detail: "this needs Authorization: Bearer with a credential of a principal or enforcement point, an agent's signature, or the certificate of an agent or enforcement point"}
 	}
 	if err != nil {
 		s.refuse(c, err)

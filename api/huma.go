@@ -50,6 +50,7 @@ func newHuma(e *gin.Engine, v1 *gin.RouterGroup) huma.API {
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					"credential": {Type: "http", Scheme: "bearer", Description: "The credential of a principal or enforcement point."},
+					"signature":  {Type: "apiKey", In: "header", Name: "Signature", Description: "An agent's HTTP message signature (RFC 9421), tag writ, keyid the DID URL of its key."},
 				},
 			},
 		},
@@ -72,6 +73,9 @@ func decodeJSON(data []byte, v any) error {
 // route adds an operation of /v1: one call of a use case.
 func route[I, O any](s *server, op huma.Operation, use func(context.Context, registry.Call, *I) (*O, error)) {
 	op.Security = []map[string][]string{{"credential": {}}}
+	if agentMay(op.Method, strings.NewReplacer("{", ":", "}", "").Replace(op.Path)) {
+		op.Security = append(op.Security, map[string][]string{"signature": {}})
+	}
 	op.MaxBodyBytes, op.BodyReadTimeout = -1, -1 // the body is in memory already
 	if op.Method != http.MethodGet {
 		op.Parameters = append(op.Parameters, idempotencyKey)

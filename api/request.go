@@ -31,6 +31,7 @@ type request struct {
 	trace  string // W3C trace-id
 	span   *trace.Span
 	caller registry.Caller
+	signed registry.Signature // where the caller is an agent that signed the request
 	idem   *registry.Idempotency
 	body   []byte          // strict JSON, once it has been read
 	code   string          // of the problem answered, for the access log
@@ -45,7 +46,7 @@ type requestKey struct{}
 func requestOf(ctx context.Context) *request { return ctx.Value(requestKey{}).(*request) }
 
 func (r *request) call() registry.Call {
-	return registry.Call{Caller: r.caller, Trace: r.trace, Idem: r.idem}
+	return registry.Call{Caller: r.caller, Signature: r.signed, Trace: r.trace, Idem: r.idem}
 }
 
 // begin names the request and sets the headers that every answer has.

@@ -6,8 +6,9 @@
 // what is public are plain gin, for speed and because formats are others'.
 //
 // The order of work for a request is: size, credential, body, use case. The
-// body of a caller that is not authenticated is not read; the one exception
-// is an agent that asks for itself, whose credential is in the body.
+// body of a caller that is not authenticated is not read; the exceptions are an
+// agent that asks for itself, whose credential is in the body, and one that signed
+// the request under a key that counts, whose signature covers the body.
 package api
 
 import (
@@ -24,6 +25,7 @@ import (
 
 	"github.com/writ-registry/writ/anchor"
 	"github.com/writ-registry/writ/anchor/tlog"
+	"github.com/writ-registry/writ/internal/httpsig"
 	"github.com/writ-registry/writ/internal/trace"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/policy"
@@ -195,6 +197,8 @@ func (s *server) routes() *gin.Engine {
 	e.GET("/.well-known/writ-trust", s.trustList)
 	e.GET("/agents/:id/did.json", s.agentDID)
 	e.GET("/agents/:id/did.jsonl", s.agentDIDLog)
+	e.GET("/agents/:id/http-message-signatures-directory", s.agentDirectory)
+	e.GET(httpsig.DirectoryPath, s.registryDirectory)
 	e.GET("/status/:n", s.statusList)
 	e.GET("/status/:n/bitstring", s.statusCredential)
 	e.GET("/ca/root.pem", s.caRoot)

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/internal/httpsig"
 	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/registry/capability"
 	"github.com/writ-registry/writ/registry/did"
@@ -119,6 +121,12 @@ func LoadAgentFile(path string) (*AgentFile, error) {
 		return nil, fmt.Errorf("agent file %s: %w", path, err)
 	}
 	return f, nil
+}
+
+// SignRequest signs a request to the agent's registry, whole with its body, as the
+// agent (RFC 9421). It is good for one call, within a minute.
+func (f *AgentFile) SignRequest(r *http.Request, body []byte) error {
+	return httpsig.SignRequest(r, f.Registry, body, f.key.private, f.KeyID, time.Now())
 }
 
 func (f *AgentFile) check() error {

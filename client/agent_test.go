@@ -1,15 +1,21 @@
 package client
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/writ-registry/writ/internal/httpsig"
 	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/registry/capability"
 )
@@ -207,5 +213,47 @@ func TestAgentFilesThatAreNone(t *testing.T) {
 		} else if strings.Contains(err.Error(), secret) {
 			t.Errorf("%s: the error shows the key: %v", name, err)
 		}
+	}
+}
+
+// TestAgentSignsItsCalls: a client of an agent signs each try anew, and sends no
+// signature with what is public or beside a credential.
+func TestAgentSignsItsCalls(t *testing.T) {
+	f := testAgent(t)
+	nonces := map[string]bool{}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			if httpsig.IsSigned(r) {
+				t.Error("a signature beside a credential")
+			}
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		sig, err := httpsig.ParseRequest(r, testOrigin, time.Now())
+		if err == nil {
+			err = sig.Verify(f.key.private.Public(), body)
+		}
+		if err != nil || sig.KeyID != f.KeyID || nonces[sig.Nonce] {
+			t.Errorf("signature of %s %s: %v", r.Method, r.URL, err)
+			return
+		}
+		nonces[sig.Nonce] = true
+		if len(nonces) < 3 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer srv.Close()
+	c, err := New(srv.URL, "", Options{Agent: f, pause: func(context.Context, time.Duration) error { return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.do(t.Context(), request{method: http.MethodPost, path: "/v1/agents", query: url.Values{"a": {"b c"}}, body: map[string]any{"x": 1}, key: true}); err != nil || len(nonces) != 3 {
+		t.Errorf("%d tries: %v", len(nonces), err)
+	}
+	if _, err := c.As("secret").do(t.Context(), request{method: http.MethodGet, path: "/v1/whoami"}); err != nil {
+		t.Error(err)
 	}
 }

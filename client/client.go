@@ -21,6 +21,9 @@ type Options struct {
 	Retries int           // how often a request is sent again; 0 = 3, negative = never
 	MaxWait time.Duration // the longest pause before one retry; 0 = 10 seconds
 
+	// Agent signs each call with its key (RFC 9421) where there is no token.
+	Agent *AgentFile
+
 	// pause replaces waiting in tests.
 	pause func(context.Context, time.Duration) error
 }
@@ -164,6 +167,11 @@ func (c *Client) once(ctx context.Context, r request, body []byte, key string) (
 	}
 	if key != "" {
 		req.Header.Set("Idempotency-Key", key)
+	}
+	if f := c.opts.Agent; f != nil && c.token == "" && !r.public {
+		if err := f.SignRequest(req, body); err != nil {
+			return answer{}, fmt.Errorf("%s %s: %w", r.method, r.path, err)
+		}
 	}
 	resp, err := c.opts.HTTP.Do(req)
 	if err != nil {

@@ -96,7 +96,7 @@ func (r *Registry) readAgent(ctx context.Context, c Caller, in NewAgent) (*newco
 // mayRegister: a registrar may, and an agent a child of its own.
 func (c Caller) mayRegister(org, parent string) error {
 	if c.Kind == ActorAgent && c.Agent != nil {
-		if parent != c.Agent.ID && parent != c.Agent.DID && parent != c.Agent.WebDID {
+		if !c.Agent.named(parent) {
 			return Errorf(Denied, "an agent registers children of its own only")
 		}
 		return nil
@@ -400,12 +400,23 @@ func (r *Registry) FindAgent(ctx context.Context, c Caller, ref string) (Agent, 
 	var a Agent
 	err := r.Store.View(ctx, func(tx Tx) (err error) { a, err = findAgent(tx, ref); return err })
 	if err == nil {
-		err = hide(c.sees(a.Org), "agent")
+		err = hide(c.seesAgent(a), "agent")
 	}
 	if err != nil {
 		return Agent{}, err
 	}
 	return a, nil
+}
+
+// seesAgent lets an agent read itself and its children, and principals all.
+func (c Caller) seesAgent(a Agent) error {
+	if c.Agent != nil {
+		if c.is(a.ID) || a.Parent == c.ID {
+			return nil
+		}
+		return Errorf(NotFound, "no such agent")
+	}
+	return c.sees(a.Org)
 }
 
 // sees lets any principal of the org, and operators, read.

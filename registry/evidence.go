@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -63,7 +64,11 @@ func (r *Registry) ListEvents(ctx context.Context, c Caller, orgRef, agentRef st
 	if err != nil {
 		return nil, err
 	}
-	if err := c.sees(org.ID); err != nil {
+	if c.Agent != nil {
+		if agentRef = cmp.Or(agentRef, c.ID); !c.Agent.named(agentRef) {
+			return nil, Errorf(Denied, "an agent lists its own events only")
+		}
+	} else if err := c.sees(org.ID); err != nil {
 		return nil, err
 	}
 	f.Org = org.ID

@@ -197,7 +197,10 @@ func (r *Registry) FindGrant(ctx context.Context, c Caller, id string) (Grant, e
 	var g Grant
 	err := r.Store.View(ctx, func(tx Tx) (err error) { g, err = tx.Grant(id); return err })
 	if err == nil {
-		err = hide(c.sees(g.Org), "grant")
+		if err = c.sees(g.Org); c.is(g.Agent) {
+			err = nil
+		}
+		err = hide(err, "grant")
 	}
 	if err != nil {
 		return Grant{}, err
@@ -210,7 +213,15 @@ func (r *Registry) ListGrants(ctx context.Context, c Caller, orgRef, agentRef st
 	if status != "" && status != GrantActive && status != GrantRevoked {
 		return nil, Invalid("/status", "must be active or revoked")
 	}
-	return listIn(ctx, r, c, orgRef, p, func(tx Tx, org string, p Page) ([]Grant, error) {
+	if c.Agent != nil {
+		if agentRef == "" {
+			agentRef = c.ID
+		}
+		if _, err := r.FindAgent(ctx, c, agentRef); err != nil {
+			return nil, err
+		}
+	}
+	return listFor(ctx, r, c, orgRef, p, func(tx Tx, org string, p Page) ([]Grant, error) {
 		f := GrantFilter{Org: org, Status: status, Page: p}
 		if agentRef != "" {
 			a, err := findAgent(tx, agentRef)

@@ -133,7 +133,13 @@ func (r *Registry) SearchAgents(ctx context.Context, c Caller, orgRef string, q 
 	if err := q.check(); err != nil {
 		return nil, err
 	}
-	return listIn(ctx, r, c, orgRef, q.Page, func(tx Tx, org string, p Page) ([]InventoryItem, error) {
+	if c.Agent != nil {
+		if q.Parent != "" && !c.Agent.named(q.Parent) {
+			return nil, Errorf(Denied, "an agent lists its own children only")
+		}
+		q.Parent = c.ID
+	}
+	return listFor(ctx, r, c, orgRef, q.Page, func(tx Tx, org string, p Page) ([]InventoryItem, error) {
 		if err := q.in(tx, org, r.now()); err != nil {
 			return nil, err
 		}

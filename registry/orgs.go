@@ -318,12 +318,20 @@ func checkAction(field, s string) error {
 }
 
 // listIn lists rows of one org that any of its principals may see.
-func listIn[T any](ctx context.Context, r *Registry, c Caller, orgRef string, p Page, list func(Tx, string, Page) ([]T, error)) (out []T, err error) {
+func listIn[T any](ctx context.Context, r *Registry, c Caller, orgRef string, p Page, list func(Tx, string, Page) ([]T, error)) ([]T, error) {
+	if c.Kind != ActorPrincipal {
+		return nil, Errorf(Denied, "only a principal may list")
+	}
+	return listFor(ctx, r, c, orgRef, p, list)
+}
+
+// listFor lists rows of one org; list says which of them the caller may see.
+func listFor[T any](ctx context.Context, r *Registry, c Caller, orgRef string, p Page, list func(Tx, string, Page) ([]T, error)) (out []T, err error) {
 	org, err := r.FindOrg(ctx, c, orgRef)
 	if err != nil {
 		return nil, err
 	}
-	if c.Kind != ActorPrincipal {
+	if c.Kind != ActorPrincipal && c.Agent == nil {
 		return nil, Errorf(Denied, "only a principal may list")
 	}
 	if err := p.check(); err != nil {

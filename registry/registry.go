@@ -53,6 +53,7 @@ type Registry struct {
 	Config
 	callers   *otter.Cache[[32]byte, known]
 	statuses  *statusLists
+	nonces    *nonces
 	maxDIDLog int // the constant; tests change it
 	published *published
 	opened    *atomic.Value // of CAOpened: the authority that the log is known to name
@@ -71,7 +72,7 @@ func New(c Config) *Registry {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Registry{Config: c, callers: newCallers(), statuses: &statusLists{}, maxDIDLog: maxDIDLog, published: &published{}, opened: &atomic.Value{}}
+	return &Registry{Config: c, callers: newCallers(), statuses: &statusLists{}, nonces: newNonces(c.Now()), maxDIDLog: maxDIDLog, published: &published{}, opened: &atomic.Value{}}
 }
 
 // TokenKeyID is the DID URL of the key that signs grant tokens.
@@ -147,9 +148,10 @@ func stillMay(tx Tx, c Caller) error {
 
 // Call is what every writing use case is told about the request around it.
 type Call struct {
-	Caller Caller
-	Trace  string       // 32 hex digits
-	Idem   *Idempotency // nil where the caller sent no key
+	Caller    Caller
+	Signature Signature    // of an agent that signed the call; zero: none did
+	Trace     string       // 32 hex digits
+	Idem      *Idempotency // nil where the caller sent no key
 }
 
 // Outcome is the answer of a writing use case.
@@ -179,6 +181,9 @@ func commitDraft[T any](ctx context.Context, r *Registry, call Call, urgent bool
 	var out Outcome[T]
 	done, err := r.Store.Commit(ctx, Command{Urgent: urgent, Idem: call.Idem, Run: func(tx Tx) (Draft, error) {
 		if err := stillMay(tx, call.Caller); err != nil {
+			return Draft{}, err
+		}
+		if err := r.again(tx, call); err != nil {
 			return Draft{}, err
 		}
 		v, d, err := run(tx)

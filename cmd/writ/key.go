@@ -79,6 +79,8 @@ type rotation struct {
 	overlap   time.Duration
 	olderThan time.Duration
 	nextKey   string
+	self      bool   // the agents sign their own calls
+	url       string // where to, then; "": to the origin in the file
 }
 
 func keyRotateCmd(conn *connection) *cobra.Command {
@@ -93,11 +95,16 @@ the new key is kept beside it (FILE.rotating) until then, and a rotation that wa
 cut short is finished by the next.`,
 		Example: `  writ key rotate invoices.agent.json
   writ key rotate --older-than 720h agents/*.agent.json
+  writ key rotate --self invoices.agent.json
   writ key rotate --overlap 0s --next-key next.pem invoices.agent.json`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if r.nextKey != "" && len(args) > 1 {
 				return errors.New("--next-key is for one agent: no two agents share a key")
+			}
+			if r.self {
+				r.url = first(conn.url, os.Getenv("WRIT_URL"))
+				return r.run(cmd, conn, nil, args)
 			}
 			c, err := conn.open(cmd)
 			if err != nil {
@@ -109,6 +116,7 @@ cut short is finished by the next.`,
 	f := cmd.Flags()
 	f.DurationVar(&r.overlap, "overlap", time.Hour, "how long the key before goes on; 0s ends it at once")
 	f.DurationVar(&r.olderThan, "older-than", 0, "leave agents alone whose key is younger")
+	f.BoolVar(&r.self, "self", false, "each agent signs its own call; no credential is needed, and the registry is the file's")
 	f.StringVar(&r.nextKey, "next-key", "", "PEM `FILE` of the key that comes after the new one; the agent commits to it (writ key commit makes one)")
 	return cmd
 }
@@ -167,6 +175,11 @@ func (r *rotation) one(ctx context.Context, c *client.Client, path string) (rota
 	f, err := client.LoadAgentFile(path)
 	if err != nil {
 		return rotated{}, err
+	}
+	if r.self {
+		if c, err = client.New(first(r.url, f.Registry), "", client.Options{Agent: f}); err != nil {
+			return rotated{}, err
+		}
 	}
 	agent, err := c.Agent(ctx, f.ID)
 	if err != nil {

@@ -74,6 +74,11 @@ func TestKeyCommands(t *testing.T) {
 	run("key", "compromise", file, keys[0].Thumbprint, "--from", place(keys[0].AddedIndex), "--reason", "drill").want(t, 0, "is compromised")
 	run("key", "list", file).want(t, 0, "compromised", "SUSPECT FROM")
 
+	// The agent itself, without a credential.
+	t.Setenv("WRIT_TOKEN", "")
+	run("key", "rotate", "--self", file, "--overlap", "0s").want(t, 0, "renewed")
+	ask(0, "permit")
+
 	// A child of the agent, registered by a registrar.
 	child := filepath.Join(dir, "child.agent.json")
 	run("agent", "new", "--name", "child", "--parent", file, "--out", child).want(t, 0, "active")
