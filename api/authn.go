@@ -70,6 +70,26 @@ func (s *server) asker(c *gin.Context) {
 	}
 }
 
+// anyone lets everybody pass. Who sends a credential, or shows a certificate of the
+// registry's, is known by it.
+func (s *server) anyone(c *gin.Context) {
+	token, err := bearer(c.Request.Header)
+	switch {
+	case err != nil:
+	case token != "":
+		err = s.identify(c, token)
+	case len(presented(c.Request)) > 0:
+		err = s.identifyCertificate(c)
+		var e *registry.Error
+		if errors.As(err, &e) && e.Code == "unknown_certificate" {
+			err, requestOf(c.Request.Context()).caller = nil, registry.Caller{}
+		}
+	}
+	if err != nil {
+		s.refuse(c, err)
+	}
+}
+
 // stranger lets anyone pass whose address has not failed too often: what they
 // have to show is in the body.
 func (s *server) stranger(c *gin.Context) {

@@ -1,8 +1,6 @@
 package api
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -18,17 +16,28 @@ const didCaching = "public, max-age=300"
 // registryDID is the document of the registry's own did:web: the keys that sign
 // grant tokens and status lists.
 func (s *server) registryDID(c *gin.Context) {
+	publish(c)
+	send(c, http.StatusOK, "application/did+json", s.registryDocument())
+}
+
+func (s *server) registryDocument() did.Document {
 	r := s.Registry
 	token, status := r.TokenKeyID(), r.StatusKeyID()
-	c.Header("Cache-Control", didCaching)
-	send(c, http.StatusOK, "application/did+json", did.Document{
+	return did.Document{
 		Context: did.Strings{did.ContextDID, did.ContextMultikey}, ID: r.DID,
 		VerificationMethod: []did.VerificationMethod{
 			{ID: token, Type: "Multikey", Controller: r.DID, PublicKeyMultibase: r.TokenKey.Public().Multikey()},
 			{ID: status, Type: "Multikey", Controller: r.DID, PublicKeyMultibase: r.StatusKey.Public().Multikey()},
 		},
 		AssertionMethod: []string{token, status},
-	})
+	}
+}
+
+// publish lets the answer be kept, and read by the pages of any origin (did:web
+// section 2.5.2 asks that much of hosts).
+func publish(c *gin.Context) {
+	c.Header("Cache-Control", didCaching)
+	c.Header("Access-Control-Allow-Origin", "*")
 }
 
 // agentDIDLog is the did:webvh log of an agent, which anyone may resolve.
@@ -38,36 +47,18 @@ func (s *server) agentDIDLog(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	c.Header("Cache-Control", didCaching)
+	publish(c)
 	c.Data(http.StatusOK, "text/jsonl; charset=utf-8", []byte(strings.Join(entries, "\n")+"\n"))
 }
 
 // agentDID is the parallel did:web document: the newest state of the log,
-// renamed.
+// renamed. A did:web ends by its document's going away (did:web section 3.4).
 func (s *server) agentDID(c *gin.Context) {
-	entries, err := s.Registry.DIDLog(c.Request.Context(), c.Param("id"))
-	var doc did.Document
-	if err == nil {
-		doc, err = newestDocument(entries)
-	}
+	document, err := s.Registry.WebDocument(c.Request.Context(), c.Param("id"))
 	if err != nil {
 		s.fail(c, err)
 		return
 	}
-	c.Header("Cache-Control", didCaching)
-	send(c, http.StatusOK, "application/did+json", doc)
-}
-
-func newestDocument(entries []string) (did.Document, error) {
-	var entry struct {
-		State json.RawMessage `json:"state"`
-	}
-	if err := json.Unmarshal([]byte(entries[len(entries)-1]), &entry); err != nil {
-		return did.Document{}, fmt.Errorf("read DID log entry: %w", err)
-	}
-	doc, err := did.ParseDocument(entry.State)
-	if err != nil {
-		return did.Document{}, fmt.Errorf("read DID document: %w", err)
-	}
-	return did.ParallelWeb(doc)
+	publish(c)
+	send(c, http.StatusOK, "application/did+json", document)
 }

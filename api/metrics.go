@@ -23,6 +23,7 @@ type Metrics struct {
 	latency   *prometheus.HistogramVec
 	decisions *prometheus.CounterVec
 	refused   *prometheus.CounterVec
+	resolved  *prometheus.CounterVec
 	spans     *prometheus.CounterVec
 	batch     prometheus.Histogram
 	commit    prometheus.Histogram
@@ -49,6 +50,9 @@ func NewMetrics() *Metrics {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "writ_authentication_failures_total", Help: "Refused credentials and proofs by code.",
 		}, []string{"code"}),
+		resolved: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "writ_did_resolutions_total", Help: "Resolved DIDs by whose they are (own, key, foreign) and what came of it: ok, deactivated or an error.",
+		}, []string{"whose", "outcome"}),
 		spans: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "writ_trace_spans_total", Help: "Spans by what became of them: sent, dropped or refused.",
 		}, []string{"outcome"}),
@@ -68,7 +72,7 @@ func NewMetrics() *Metrics {
 	m.memory = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "writ_spent_memory", Help: "1 while unqualified permits are spent in the memory of spent proofs, 0 while the database decides alone.",
 	})
-	m.Registry.MustRegister(m.requests, m.latency, m.decisions, m.refused, m.spans, m.batch, m.commit, m.memory, m.followed, m.alarms,
+	m.Registry.MustRegister(m.requests, m.latency, m.decisions, m.refused, m.resolved, m.spans, m.batch, m.commit, m.memory, m.followed, m.alarms,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

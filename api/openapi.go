@@ -40,6 +40,9 @@ func (s *server) describe() (err error) {
 		switch p.path {
 		case "/v1/verify":
 			op.Security = []map[string][]string{{"credential": {}}}
+		case identifiers + "{did}": // a stranger has none
+			op.Security = []map[string][]string{{"credential": {}}, {}}
+			describeResolution(op, ok.Content[mediaResult].Schema)
 		case "/access/v1/evaluation": // an agent that asks for itself has none
 			op.Security = []map[string][]string{{"credential": {}}, {}}
 		}
@@ -92,6 +95,10 @@ var public = []struct {
 		"A compact JWS of typ trust-list+jwt by the registry's token key.", nil, "application/trust-list+jwt", "The signed list", nil},
 	{http.MethodGet, "/agents/{id}/did.json", "get-agent-did", "did", "An agent's parallel did:web document", "", nil, "application/did+json", "DID document", did.Document{}},
 	{http.MethodGet, "/agents/{id}/did.jsonl", "get-agent-did-log", "did", "An agent's did:webvh log", "", nil, "text/jsonl", "JSON Lines", nil},
+	{http.MethodGet, identifiers + "{did}", "resolve-did", "did", "Resolve a DID",
+		"W3C DID Resolution over HTTP, as a driver of a Universal Resolver: did:webvh and did:web of this registry and, for callers with a credential, of others; did:key. " +
+			"Options: versionId, versionTime or versionNumber; noCache=true. Accept: application/did-resolution, or application/did, application/did+json or application/did+ld+json for the document alone.",
+		nil, mediaResult, "DID resolution result", ResolutionResult{}},
 	{http.MethodGet, "/healthz", "healthz", "operations", "Whether the process answers", "", nil, "application/json", "It does", Health{}},
 	{http.MethodGet, "/readyz", "readyz", "operations", "Whether requests can be served", "", nil, "application/json", "They can", Health{}},
 	{http.MethodGet, "/metrics", "metrics", "operations", "Metrics for Prometheus", "", nil, "text/plain", "Text exposition format", nil},

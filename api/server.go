@@ -21,11 +21,13 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
+	"github.com/maypok86/otter/v2"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/writ-registry/writ/anchor"
 	"github.com/writ-registry/writ/anchor/tlog"
 	"github.com/writ-registry/writ/internal/httpsig"
+	"github.com/writ-registry/writ/internal/resolve"
 	"github.com/writ-registry/writ/internal/trace"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/policy"
@@ -40,6 +42,8 @@ type Config struct {
 	LogKey      string      // note verifier key of the checkpoint key (C2SP signed-note)
 	Checkpoints Checkpoints // nil: nothing is signed
 	Receipts    Receipts    // nil: no receipts are made
+
+	Resolver Resolver // of other organizations' DIDs; nil: own ones and did:key only
 
 	// Anchors lists attempts to anchor heads of Log, newest first, whose id is
 	// below before (0 = from the newest). nil: nothing is anchored.
@@ -97,6 +101,11 @@ type Receipts interface {
 	Receipt(ctx context.Context, cid string) (anchor.Receipt, error)
 }
 
+// Resolver resolves the DIDs of other organizations. *resolve.Resolver is one.
+type Resolver interface {
+	Resolve(ctx context.Context, did string, opts resolve.Options) (resolve.Result, error)
+}
+
 // Check is one thing that must work before requests are served.
 type Check struct {
 	Name string
@@ -111,6 +120,8 @@ type server struct {
 	urgent chan struct{} // slots of stops
 	huma   huma.API
 	spec   spec
+
+	renderings *otter.Cache[rendering, rendered]
 }
 
 // New returns the handler.
@@ -141,6 +152,8 @@ func build(c Config) (*server, *gin.Engine, error) {
 		quota:  newBudget(cmp.Or(max(c.CallerBurst, 0), DefaultCallerBurst), cmp.Or(max(c.CallerRate, 0), DefaultCallerRate)),
 		slots:  make(chan struct{}, cmp.Or(max(c.MaxInFlight, 0), DefaultMaxInFlight)),
 		urgent: make(chan struct{}, maxStops),
+
+		renderings: newRenderings(),
 	}
 	if err := c.Metrics.watch(s); err != nil {
 		return nil, nil, err
@@ -203,6 +216,8 @@ func (s *server) routes() *gin.Engine {
 	e.GET("/status/:n/bitstring", s.statusCredential)
 	e.GET("/ca/root.pem", s.caRoot)
 	e.GET("/ca/chain.pem", s.caChain)
+	e.GET("/1.0/identifiers/:did", s.limit, s.anyone, s.resolveDID)
+	e.OPTIONS("/1.0/identifiers/:did", s.preflight)
 	e.GET("/openapi.yaml", s.serveYAML)
 	e.GET("/openapi.json", s.serveJSON)
 

@@ -116,6 +116,8 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		"GET /v1/orgs/{org}/issuers":                                      shut(nil),
 		"DELETE /v1/orgs/{org}/issuers/{sign_in}":                         shut(nil),
 		"PUT /v1/agents/{agent}/sponsor":                                  shut(map[string]any{"sponsor": v["principal"]}),
+		// DIDs are public, to whoever knows them.
+		"GET /1.0/identifiers/{did}": {},
 		// Any org's resource server may ask; who proves nothing is told nothing.
 		"POST /v1/verify": {body: act},
 		// A principal asks for no decisions.
@@ -166,7 +168,7 @@ func TestTenantsAreApart(t *testing.T) {
 // apart makes one call and sees that it gives nothing of the victim away.
 func (v victim) apart(t *testing.T, w *world, thief, method, path string, call tenantCall) {
 	ids := map[string]string{"{org}": v["org"], "{agent}": v["agent"], "{id}": v["grant"], "{cid}": v["event"], "{trust}": v["trust"], "{voucher}": v["voucher"], "{pep}": v["pep"], "{principal}": v["principal"], "{key}": v["key"],
-		"{digest}": v["certificate"], "{root}": v["root"], "{issuer}": v["issuer"], "{sign_in}": v["sign_in"], "{session}": v["session"], "{credential}": v["credential"]}
+		"{digest}": v["certificate"], "{root}": v["root"], "{issuer}": v["issuer"], "{sign_in}": v["sign_in"], "{session}": v["session"], "{credential}": v["credential"], "{did}": w.DID}
 	at := path
 	for placeholder, id := range ids {
 		at = strings.ReplaceAll(at, placeholder, url.PathEscape(id))

@@ -34,7 +34,7 @@ type target struct {
 	prepare func(ctx context.Context, n int, due []time.Duration) (work, error)
 }
 
-var scenarios = []string{"decision", "verify", "register", "log"}
+var scenarios = []string{"decision", "verify", "resolve", "register", "log"}
 
 // Proofs are fresh for 30 seconds on either side of their iat
 // (capability.MaxSkew). Signed ahead, they are dated to be fresh when they are
@@ -100,6 +100,14 @@ func openWrit(ctx context.Context, o options, h *house) (*target, error) {
 				return request("POST", "/v1/verify", c.host(), jsonHead(h.Secret), body), err
 			})
 			return work{addr: c.host(), requests: requests, repeat: true, check: wantStatus(200, `"active":true`)}, err
+		}
+	case "resolve":
+		t.prepare = func(context.Context, int, []time.Duration) (work, error) {
+			requests := make([][]byte, len(crowd))
+			for i, a := range crowd {
+				requests[i] = request("GET", "/1.0/identifiers/"+a.did, c.host(), "Accept: application/did-resolution\r\n", nil)
+			}
+			return work{addr: c.host(), requests: requests, repeat: true, check: wantStatus(200, `"versionId":"1-`)}, nil
 		}
 	case "register":
 		token, err := operatorToken(h.dir)

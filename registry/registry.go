@@ -51,12 +51,13 @@ type Config struct {
 // Registry offers the use cases. It is safe for concurrent use.
 type Registry struct {
 	Config
-	callers   *otter.Cache[[32]byte, known]
-	statuses  *statusLists
-	nonces    *nonces
-	maxDIDLog int // the constant; tests change it
-	published *published
-	opened    *atomic.Value // of CAOpened: the authority that the log is known to name
+	callers    *otter.Cache[[32]byte, known]
+	statuses   *statusLists
+	nonces     *nonces
+	maxDIDLog  int // the constant; tests change it
+	published  *published
+	opened     *atomic.Value // of CAOpened: the authority that the log is known to name
+	identities *otter.Cache[string, *identity]
 }
 
 // published is the trust list as it was last signed.
@@ -72,7 +73,7 @@ func New(c Config) *Registry {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Registry{Config: c, callers: newCallers(), statuses: &statusLists{}, nonces: newNonces(c.Now()), maxDIDLog: maxDIDLog, published: &published{}, opened: &atomic.Value{}}
+	return &Registry{Config: c, callers: newCallers(), statuses: &statusLists{}, nonces: newNonces(c.Now()), maxDIDLog: maxDIDLog, published: &published{}, opened: &atomic.Value{}, identities: newIdentities()}
 }
 
 // TokenKeyID is the DID URL of the key that signs grant tokens.

@@ -171,7 +171,9 @@ type AgentTx interface {
 	CountChildren(parent string) (int, error)               // that are not revoked
 
 	DIDLog(agent string) ([]string, error) // JSON Lines entries, oldest first
-	// AppendDIDEntry adds the n-th entry of a DID log. Conflict: there is one.
+	CountDIDEntries(agent string) (int, error)
+	// AppendDIDEntry adds the n-th entry of a DID log. With BumpEpoch of the agent,
+	// which those who keep DID logs in memory go by. Conflict: there is one.
 	AppendDIDEntry(agent string, n int, entry string) error
 
 	AgentKeys(agent string) ([]AgentKey, error) // in order of N

@@ -52,7 +52,7 @@ func (r *Registry) deactivate(tx Tx, a Agent, actor Actor) (Agent, Draft, error)
 		return a, Draft{}, errors.Join(err, tx.Tend(a.ID, time.Time{}))
 	}
 	return a, Draft{Events: []EventDraft{{Type: EventDIDDeactivated, Org: a.Org, Agent: a.ID, Actor: actor, Body: DIDDeactivated{a.DID, entry.EntryHash}}}},
-		tx.Tend(a.ID, time.Time{})
+		errors.Join(tx.BumpEpoch(Scope{ScopeAgent, a.ID}), tx.Tend(a.ID, time.Time{}))
 }
 
 // retire takes the keys out of the document whose time is over.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every test, against the real parts: Go with the race detector, the contracts
-# with Foundry, the vectors and an OpenID provider with Node. Without Node the
-# last three are skipped, and the last lines say so.
+# with Foundry, the vectors, an OpenID provider and other DID resolvers with Node. Without Node
+# the last four are skipped, and the last lines say so.
 set -eu
 cd "$(dirname "$0")/.."
 GO=${GO:-go}
@@ -13,6 +13,7 @@ if command -v npm >/dev/null 2>&1 && command -v node >/dev/null 2>&1; then
 	bash scripts/contracts/setup.sh
 	bash scripts/contracts/test.sh
 	bash scripts/oidc/setup.sh
+	bash scripts/resolvers/setup.sh
 fi
 
 redis=yes
@@ -28,5 +29,5 @@ if [ $redis = no ]; then
 	echo "skipped: the tests on a real Redis need redis-server"
 fi
 if [ $node = no ]; then
-	echo "skipped: contract tests, the Node check of the vectors and sign-in at an OpenID provider need Node 20"
+	echo "skipped: contract tests, the Node check of the vectors, sign-in at an OpenID provider and other DID resolvers need Node 20"
 fi

@@ -82,6 +82,14 @@ type serveConfig struct {
 	// FollowCA (PEM file) trusts their certificates beside the machine's own roots.
 	FollowPrivate bool   `yaml:"follow_private"`
 	FollowCA      string `yaml:"follow_ca"`
+	// ResolveForeign lets callers with a credential have the DIDs of other
+	// organizations fetched. Nothing is ever fetched for others.
+	ResolveForeign bool `yaml:"resolve_foreign"`
+	// ResolvePrivate are networks (CIDR, separated by commas) that foreign DIDs may
+	// lead to beside the public addresses, at any port; ResolveCA (a PEM file) holds
+	// the CAs of hosts there, in place of the system's.
+	ResolvePrivate string `yaml:"resolve_private"`
+	ResolveCA      string `yaml:"resolve_ca"`
 	// OTLPEndpoint is the URL of an OpenTelemetry collector (OTLP over HTTP);
 	// empty: no spans. OTEL_EXPORTER_OTLP_* variables say headers and TLS.
 	OTLPEndpoint string `yaml:"otlp_endpoint"`
@@ -101,7 +109,7 @@ func defaultServeConfig() serveConfig {
 		DiskReserve: 256 << 20, LogLevel: "info", LogFormat: "text",
 		FailureBurst: api.DefaultFailureBurst, FailureRate: api.DefaultFailureRate,
 		CallerBurst: api.DefaultCallerBurst, CallerRate: api.DefaultCallerRate, MaxInFlight: api.DefaultMaxInFlight,
-		TraceRatio: 1, FollowInterval: follow.DefaultInterval,
+		TraceRatio: 1, FollowInterval: follow.DefaultInterval, ResolveForeign: true,
 	}
 }
 
@@ -134,6 +142,9 @@ func (c *serveConfig) bind(f *pflag.FlagSet) {
 	f.DurationVar(&c.FollowInterval, "follow-interval", c.FollowInterval, "how often the issuers on trust lists are asked")
 	f.BoolVar(&c.FollowPrivate, "follow-private", c.FollowPrivate, "follow issuers in private networks and on this machine, at any port")
 	f.StringVar(&c.FollowCA, "follow-ca", c.FollowCA, "PEM CAs that their certificates may be from, beside the machine's")
+	f.BoolVar(&c.ResolveForeign, "resolve-foreign", c.ResolveForeign, "fetch DIDs of other organizations for callers with a credential")
+	f.StringVar(&c.ResolvePrivate, "resolve-private", c.ResolvePrivate, "private networks (CIDR, by commas) that foreign DIDs may lead to")
+	f.StringVar(&c.ResolveCA, "resolve-ca", c.ResolveCA, "PEM CAs of the hosts of foreign DIDs (default: the system's)")
 	f.StringVar(&c.OTLPEndpoint, "otlp-endpoint", c.OTLPEndpoint, "URL of an OpenTelemetry collector (OTLP over HTTP) that spans go to")
 	f.Float64Var(&c.TraceRatio, "trace-ratio", c.TraceRatio, "share of traces that are sampled where the caller has not decided")
 	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "debug, info, warn or error")
@@ -219,7 +230,10 @@ func (c *serveConfig) check() error {
 			return fmt.Errorf("--spiffe-trust-domain: %w", err)
 		}
 	}
-	if _, err := prefixes(c.IssuerPrivate); err != nil {
+	if _, err := prefixes("--resolve-private", c.ResolvePrivate); err != nil {
+		return err
+	}
+	if _, err := prefixes("--issuer-private", c.IssuerPrivate); err != nil {
 		return err
 	}
 	_, err := collectorURL(c.OTLPEndpoint)

@@ -301,11 +301,49 @@ func (s *server) handler() (http.Handler, error) {
 		FailureBurst: s.cfg.FailureBurst, FailureRate: s.cfg.FailureRate,
 		CallerBurst: s.cfg.CallerBurst, CallerRate: s.cfg.CallerRate, MaxInFlight: s.cfg.MaxInFlight,
 	}
+	resolver, err := s.resolver()
+	if err != nil {
+		return nil, err
+	}
+	if resolver != nil {
+		cfg.Resolver = resolver
+	}
 	if a := s.anchoring.Load(); a != nil {
 		cfg.Ledgers = []anchor.Info{a.ledger.Info()}
 	}
 	s.openConformance(&cfg)
 	return api.New(cfg)
+}
+
+// resolver resolves foreign DIDs, remembering in the database what was seen of them;
+// nil where that is turned off.
+func (s *server) resolver() (*resolve.Resolver, error) {
+	if !s.cfg.ResolveForeign {
+		return nil, nil
+	}
+	networks, err := prefixes("--resolve-private", s.cfg.ResolvePrivate)
+	if err != nil {
+		return nil, err
+	}
+	c := resolve.Config{Allow: networks, Memory: s.db.DIDMemory()}
+	if s.cfg.ResolveCA != "" {
+		if c.RootCAs, err = readCAs(s.cfg.ResolveCA); err != nil {
+			return nil, fmt.Errorf("--resolve-ca: %w", err)
+		}
+	}
+	return resolve.New(c), nil
+}
+
+func readCAs(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate", file)
+	}
+	return pool, nil
 }
 
 // ready names what must work before requests are served. A ledger that does
@@ -349,7 +387,7 @@ func (s *server) tlsConfig() (*tls.Config, error) {
 // openWorkloads is what asks the issuers of workload tokens, behind the same fence
 // as foreign DIDs.
 func (s *server) openWorkloads() (*workload.Verifiers, error) {
-	private, err := prefixes(s.cfg.IssuerPrivate)
+	private, err := prefixes("--issuer-private", s.cfg.IssuerPrivate)
 	if err != nil {
 		return nil, err
 	}
@@ -369,15 +407,15 @@ func (s *server) openWorkloads() (*workload.Verifiers, error) {
 	return workload.NewVerifiers(&http.Client{Transport: fenced{resolve.New(cfg)}}, time.Now), nil
 }
 
-// prefixes reads a list of networks.
-func prefixes(text string) (list []netip.Prefix, err error) {
+// prefixes reads the list of networks of a flag.
+func prefixes(flag, text string) (list []netip.Prefix, err error) {
 	for part := range strings.SplitSeq(text, ",") {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
 		}
 		p, err := netip.ParsePrefix(part)
 		if err != nil {
-			return nil, fmt.Errorf("--issuer-private %q: want networks such as 10.0.0.0/8", part)
+			return nil, fmt.Errorf("%s %q: want networks such as 10.0.0.0/8", flag, part)
 		}
 		list = append(list, p)
 	}

@@ -67,7 +67,7 @@ var own = map[string][]string{
 	"registry/registrytest":        {"internal/...", "registry/..."},
 	"client":                       {"internal/canon", "internal/httpsig", "internal/jose", "registry/capability", "registry/did", "client/..."},
 	"client/verify":                {"internal/canon", "internal/jose", "registry/capability", "anchor/tlog"},
-	"api":                          {"api/problem", "web", "internal/canon", "internal/httpsig", "internal/jose", "internal/trace", "registry/...", "anchor", "anchor/tlog"},
+	"api":                          {"api/problem", "web", "internal/canon", "internal/httpsig", "internal/jose", "internal/resolve", "internal/trace", "registry/...", "anchor", "anchor/tlog"},
 	"api/problem":                  {"registry", "anchor", "internal/canon"},
 	"web":                          {},
 	"chain-config":                 {},

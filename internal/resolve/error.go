@@ -57,6 +57,7 @@ const (
 	Truncated Reason = "truncated" // the log is shorter than it was
 	Forked    Reason = "forked"    // the log is not the one that was seen before
 	OtherDID  Reason = "other_did" // the document or log is that of another DID
+	Uncached  Reason = "uncached"  // no host was asked, as the caller wanted (Options.Cached)
 )
 
 // Error is every error of this package. Detail is for the caller: it names what the

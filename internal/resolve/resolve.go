@@ -89,6 +89,9 @@ type Options struct {
 	// MaxAge is the oldest answer that will do, fresh or not by its own ttl; nil leaves
 	// it to the ttl, and 0 asks the host.
 	MaxAge *time.Duration
+	// Cached answers from what is known already, and asks no host: for callers who may
+	// not have anything fetched. What is not known is an error with Reason Uncached.
+	Cached bool
 }
 
 // Result is a resolved DID. It is shared between callers: nothing in it may be
@@ -220,6 +223,9 @@ func (r *Resolver) versionless(d did.DID, doc json.RawMessage, by Assurance, at 
 func (r *Resolver) answer(ctx context.Context, d did.DID, opts Options) (*answer, error) {
 	if a := r.known(d, opts); a != nil {
 		return a.result()
+	}
+	if opts.Cached {
+		return nil, &Error{d.String(), Internal, Uncached, "it is not known here, and was not asked for", nil}
 	}
 	flight := r.flights.DoChan(d.String(), func() (any, error) {
 		if a := r.known(d, opts); a != nil { // an exchange ended since we looked

@@ -158,6 +158,11 @@ func (t tx) DIDLog(agent string) ([]string, error) {
 		`SELECT entry FROM did_entries WHERE agent = ? ORDER BY n`, agent)
 }
 
+func (t tx) CountDIDEntries(agent string) (n int, err error) {
+	err = t.row("DID log", []any{&n}, `SELECT count(*) FROM did_entries WHERE agent = ?`, agent)
+	return n, err
+}
+
 func (t tx) Grant(id string) (registry.Grant, error) {
 	return doc[registry.Grant](t.conn, "grant", `SELECT doc FROM grants WHERE id = ?`, id)
 }
