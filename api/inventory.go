@@ -29,6 +29,18 @@ func (s *server) routeInventory() {
 	route(s, huma.Operation{OperationID: "offboard-agents", Method: http.MethodPost, Path: "/v1/agents/offboard", Tags: []string{"agents"},
 		Summary:     "End agents and their grants, by name or by a filter",
 		Description: "At most 100 agents a call, in one commit, each with its own events: call again until left is 0. Agents that have ended are passed over."}, s.offboardAgents)
+	route(s, huma.Operation{OperationID: "list-unregistered", Method: http.MethodGet, Path: "/v1/inventory/unregistered", Tags: []string{"agents"},
+		Summary:     "Callers that enforcement points saw and no agent is known for",
+		Description: "Their word, a few seconds late; the 10,000 of an org that were seen last."}, s.listUnregistered)
+}
+
+func (s *server) listUnregistered(ctx context.Context, call registry.Call, in *struct {
+	OrgFilter
+	PageParams
+}) (*plain[page[registry.Unregistered]], error) {
+	return listed(in.PageParams, "unregistered", registry.Unregistered.Place, func(p registry.Page) ([]registry.Unregistered, error) {
+		return s.Registry.ListUnregistered(ctx, call.Caller, in.Org, p)
+	})
 }
 
 // FirstGrant is the grant in the body of request-agent.

@@ -230,6 +230,7 @@ func TestEveryOperation(t *testing.T) {
 		{id: "list-vouchers", good: call{"/v1/vouchers", nil}, bad: call{"/v1/vouchers?x=1", nil}},
 		{id: "revoke-voucher", good: call{"/v1/vouchers/" + vouches + "/revoke", nil}, bad: call{"/v1/vouchers/x/revoke", nil}},
 		{id: "end-principal", good: call{person + "/end", nil}, bad: call{"/v1/principals/x/end", nil}},
+		{id: "list-unregistered", good: call{"/v1/inventory/unregistered", nil}, bad: call{"/v1/inventory/unregistered?org=nobody", nil}},
 		{id: "get-agent", good: call{"/v1/agents/" + a.ID, nil}, bad: call{"/v1/agents/x", nil}},
 		{id: "approve-agent", good: call{"/v1/agents/" + requested + "/approve", nil}, bad: call{"/v1/agents/" + requested + "/approve", `{"x":1}`}},
 		{id: "suspend-agent", good: call{"/v1/agents/" + requested + "/suspend", `{"reason":"drill"}`}, bad: call{"/v1/agents/" + requested + "/suspend", `{"reason":"A drill"}`}},

@@ -117,7 +117,8 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		"DELETE /v1/orgs/{org}/issuers/{sign_in}":                         shut(nil),
 		"PUT /v1/agents/{agent}/sponsor":                                  shut(map[string]any{"sponsor": v["principal"]}),
 		// DIDs are public, to whoever knows them.
-		"GET /1.0/identifiers/{did}": {},
+		"GET /1.0/identifiers/{did}":     {},
+		"GET /v1/inventory/unregistered": {query: of, shut: true},
 		// Any org's resource server may ask; who proves nothing is told nothing.
 		"POST /v1/verify": {body: act},
 		// A principal asks for no decisions.

@@ -153,3 +153,18 @@ func (c *Client) OffboardAgents(ctx context.Context, in Offboarding) (Offboarded
 	_, err := c.read(ctx, request{method: http.MethodPost, path: "/v1/agents/offboard", body: in, key: true}, &out)
 	return out, err
 }
+
+// Unregistered is a caller that no agent is known for, as an enforcement point saw it.
+type Unregistered struct {
+	Org     string    `json:"org"`
+	PEP     string    `json:"pep"`
+	Subject string    `json:"subject"`
+	First   time.Time `json:"first"`
+	Last    time.Time `json:"last"`
+	Count   int64     `json:"count"`
+}
+
+// Unregistered lists them; "" is the caller's org.
+func (c *Client) Unregistered(ctx context.Context, org string) iter.Seq2[Unregistered, error] {
+	return list[Unregistered](ctx, c, "/v1/inventory/unregistered", filter("org", org))
+}

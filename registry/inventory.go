@@ -98,6 +98,8 @@ type InventoryTx interface {
 	SearchAgents(AgentQuery) ([]InventoryItem, error)
 	CountAgents(AgentQuery) (int, error) // Page does not matter
 
+	ListUnregistered(org string, p Page) ([]Unregistered, error) // Page.After is a Place
+
 	Voucher(id string) (Voucher, error)
 	VoucherByKey(org, thumbprint string) (Voucher, error)
 	ListVouchers(org string, p Page) ([]Voucher, error)

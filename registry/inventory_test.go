@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/policy"
 	"github.com/writ-registry/writ/registry/registrytest"
 )
 
@@ -143,5 +145,66 @@ func TestSearchIsChecked(t *testing.T) {
 		if list, err := h.SearchAgents(t.Context(), rival.Caller, "", q); err != nil || len(list) != 0 {
 			t.Errorf("a rival finds %v, %v", list, err)
 		}
+	}
+}
+
+// TestUnregistered: who has no agent is counted by who saw it, and only so many.
+func TestUnregistered(t *testing.T) {
+	h := registrytest.New(t)
+	ctx := t.Context()
+	seen := registry.Sightings{Store: h.DB, Now: h.Clock.Now}
+	h.PDP.Unknown = seen.Saw
+	a := h.NewAgent(t, "a")
+	g := a.Grant(t, "read:x")
+	gate, door := h.PEP(t, "gate", []string{registrytest.Origin}), h.PEP(t, "door", []string{registrytest.Origin})
+	stranger := a.Ask(t, g, "read", "x", "1", "")
+	stranger.Subject = "did:web:stranger.example"
+	decide := func(call registry.Call, req policy.Request) {
+		t.Helper()
+		if _, err := h.PDP.Decide(ctx, call, req); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := func() []registry.Unregistered {
+		t.Helper()
+		if err := seen.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
+		out, err := h.ListUnregistered(ctx, h.Operator, "", registry.Page{Limit: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	decide(gate, stranger)
+	decide(gate, stranger)
+	decide(door, stranger)
+	decide(gate, a.Ask(t, g, "read", "x", "1", ""))
+	if got := list(); len(got) != 2 || got[0].Subject != stranger.Subject || got[0].Count+got[1].Count != 3 {
+		t.Errorf("%+v", got)
+	}
+	h.Clock.Add(time.Minute)
+	if _, err := h.PDP.Verify(ctx, gate.Caller, stranger); err != nil {
+		t.Fatal(err)
+	}
+	got := list()
+	if got[0].PEP != gate.Caller.ID || got[0].Count != 3 || !got[0].Last.Equal(h.Clock.Now()) || !got[0].First.Before(got[0].Last) {
+		t.Errorf("%+v", got)
+	}
+	if page, err := h.ListUnregistered(ctx, h.Operator, "", registry.Page{Limit: 10, After: got[0].Place()}); err != nil || len(page) != 1 {
+		t.Errorf("the second page: %v, %v", page, err)
+	}
+	h.Clock.Add(time.Minute)
+	for i := range registry.MaxUnregistered {
+		seen.Saw(*gate.Caller.PEP, fmt.Sprint("did:web:", i))
+		if i%4000 == 0 {
+			if err := seen.Flush(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	seen.Saw(*gate.Caller.PEP, strings.Repeat("x", 513))
+	if got := list(); len(got) != 1000 || slices.ContainsFunc(got, func(u registry.Unregistered) bool { return u.Subject == stranger.Subject }) {
+		t.Errorf("%d are listed, or the oldest did not make way", len(got))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -288,4 +289,37 @@ func offboard(ctx context.Context, c *client.Client, in client.Offboarding, name
 			return all, nil
 		}
 	}
+}
+
+func agentUnregisteredCmd(conn *connection) *cobra.Command {
+	var org string
+	cmd := &cobra.Command{
+		Use:   "unregistered",
+		Short: "List callers that enforcement points saw and no agent is known for",
+		Long: `List callers that the enforcement points of an org asked about, and no agent is
+known for: those who act here without being registered, seen last before others.
+`,
+		Example: "  writ agent unregistered --org acme",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := conn.open(cmd)
+			if err != nil {
+				return err
+			}
+			seen, err := client.Collect(c.Unregistered(cmd.Context(), org), 0)
+			if err != nil {
+				return err
+			}
+			slices.SortStableFunc(seen, func(a, b client.Unregistered) int { return b.Last.Compare(a.Last) })
+			return conn.say(cmd, map[string]any{"items": seen}, func(s *screen) {
+				rows := make([][]string, len(seen))
+				for i, u := range seen {
+					rows[i] = []string{u.Subject, strconv.FormatInt(u.Count, 10), u.First.Format(time.RFC3339), u.Last.Format(time.RFC3339), u.PEP}
+				}
+				s.table([]string{"SUBJECT", "SEEN", "FIRST", "LAST", "BY"}, rows)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&org, "org", "", "org, by id or name (default: that of the credential)")
+	return cmd
 }

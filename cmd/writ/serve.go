@@ -117,6 +117,7 @@ type server struct {
 	follower    *follow.Follower
 	journal     *journal.Journal
 	usage       *registry.Usage
+	sightings   *registry.Sightings
 	redis       *hotstate.Redis // nil without --redis
 	moved       chan struct{}   // wakes fanOut
 	checkpoints *anchor.Checkpointer
@@ -293,6 +294,7 @@ func (s *server) openRegistry(ctx context.Context) error {
 	}
 	s.journal = journal.New(journal.Config{Backend: backend, Log: s.logOrigin, Ready: s.writable, Observe: s.metrics.ObserveCommit, Moved: s.authorityMoved})
 	s.usage = &registry.Usage{Store: backend.Usage(), Logger: s.log}
+	s.sightings = &registry.Sightings{Store: s.db, Logger: s.log}
 	token, err := s.keys.ed25519(keyToken)
 	if err != nil {
 		return err
@@ -334,6 +336,7 @@ func (s *server) openRegistry(ctx context.Context) error {
 		return err
 	}
 	s.pdp.Foreign = s.follower
+	s.pdp.Unknown = s.sightings.Saw
 
 	signer, verifier, vkey, err := s.keys.note(keyCheckpoint, s.logOrigin)
 	if err != nil {
@@ -440,6 +443,7 @@ func (s *server) serve(run context.Context, listener net.Listener) error {
 	s.tasks.Go(func() error { return s.follower.Run(run) })
 	s.tasks.Go(func() error { return s.tend(run) })
 	s.tasks.Go(func() error { return s.usage.Run(run) })
+	s.tasks.Go(func() error { return s.sightings.Run(run) })
 	if s.redis != nil {
 		s.tasks.Go(func() error { return s.fanOut(run) })
 	}

@@ -33,6 +33,9 @@ type PDP struct {
 	// Memory, if set, is told, at first and when it changes, whether unqualified
 	// permits are spent in the memory (Remember). It must not wait.
 	Memory func(on bool)
+	// Unknown, if set, is told of callers that an enforcement point asks about and
+	// no agent is known for. It must not wait.
+	Unknown func(pep registry.PEP, subject string)
 
 	tokens    *otter.Cache[[32]byte, *capability.Grant]
 	proofs    *otter.Cache[[32]byte, *capability.Action]
@@ -194,6 +197,9 @@ func (p *PDP) load(ctx context.Context, caller registry.Caller, req Request, act
 	var err error
 	if f.standing, m, err = p.standings.of(ctx, p.Store, req.Subject, grant); err != nil {
 		return nil, err
+	}
+	if f.agent == nil && f.pep != nil && p.Unknown != nil {
+		p.Unknown(*f.pep, req.Subject)
 	}
 	f.read = m.Read
 	if m.Clock.After(f.now) {
