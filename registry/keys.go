@@ -73,7 +73,7 @@ func (r *Registry) RotateKey(ctx context.Context, call Call, in NewKey) (Outcome
 		if by == byRecovery {
 			overlap = 0
 		}
-		return r.rotate(tx, call.Caller, a, by, in, key, overlap)
+		return r.rotate(tx, a, by, in, key, overlap)
 	})
 }
 
@@ -113,7 +113,7 @@ func (r *Registry) rotatable(tx Tx, c Caller, in NewKey, key jose.PublicKey) (Ag
 }
 
 // rotate makes key the agent's.
-func (r *Registry) rotate(tx Tx, c Caller, a Agent, by string, in NewKey, key jose.PublicKey, overlap time.Duration) (Agent, Draft, error) {
+func (r *Registry) rotate(tx Tx, a Agent, by string, in NewKey, key jose.PublicKey, overlap time.Duration) (Agent, Draft, error) {
 	now := r.now()
 	history, err := tx.AgentKeys(a.ID)
 	if err != nil {

@@ -26,7 +26,7 @@ func (r *Registry) SetOrgPolicy(ctx context.Context, call Call, orgRef string, t
 			return org, nil, err
 		}
 		org.Policy = to
-		return org, &EventDraft{Type: EventOrgPolicySet, Org: org.ID, Body: OrgPolicySet{to.MaxKeyAge, to.WarnKeyAge, to.SeparateDuties}},
+		return org, &EventDraft{Type: EventOrgPolicySet, Org: org.ID, Body: OrgPolicySet(to)},
 			errors.Join(tx.UpdateOrg(org), tx.BumpEpoch(Scope{ScopeOrg, org.ID}))
 	})
 }
