@@ -42,7 +42,7 @@ func (r *Registry) RequestAgent(ctx context.Context, call Call, in NewAgent) (Ou
 		return Outcome[Agent]{}, err
 	}
 	return commitDraft(ctx, r, call, false, func(tx Tx) (Agent, Draft, error) {
-		a, d, err := r.register(tx, call.Caller, *n)
+		a, d, err := r.register(tx, *n)
 		return a, d, err
 	})
 }
@@ -105,7 +105,7 @@ func (c Caller) mayRegister(org, parent string) error {
 }
 
 // register writes a newcomer and drafts its events.
-func (r *Registry) register(tx Tx, c Caller, n newcomer) (Agent, Draft, error) {
+func (r *Registry) register(tx Tx, n newcomer) (Agent, Draft, error) {
 	a := n.agent
 	var d Draft
 	if n.in.Parent != "" {

@@ -120,7 +120,7 @@ func (r *Registry) Enrol(ctx context.Context, call Call, in NewEnrolment) (Outco
 		if err := unenrolled(tx, org, v); err != nil {
 			return Agent{}, Draft{}, err
 		}
-		a, d, err := r.register(tx, registrar, *newcomer)
+		a, d, err := r.register(tx, *newcomer)
 		if err != nil {
 			return Agent{}, Draft{}, err
 		}

@@ -44,7 +44,7 @@ func (r *Registry) onboard(tx Tx, c Caller, n newcomer, first *grantee) (Onboard
 	if org.Policy.SeparateDuties {
 		return out, Draft{}, errSeparate
 	}
-	a, d, err := r.register(tx, c, n)
+	a, d, err := r.register(tx, n)
 	if err != nil {
 		return out, d, err
 	}

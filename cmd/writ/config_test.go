@@ -64,6 +64,7 @@ func TestEverySettingHasThreeNames(t *testing.T) {
 		"failure-burst": "7", "failure-rate": "0.7", "caller-burst": "7", "caller-rate": "0.7", "max-in-flight": "7",
 		"otlp-endpoint": "http://seven:4318", "trace-ratio": "0.7",
 		"tls-cert": "x", "tls-key": "x", "client-ca": "x", "require-client-cert": "true", "issuer-private": "10.0.0.0/8",
+		"follow-interval": "7s", "follow-private": "true", "resolve-foreign": "false", "resolve-private": "10.0.0.0/8",
 	}
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	def := defaultServeConfig()
@@ -113,7 +114,7 @@ func TestEverySettingHasThreeNames(t *testing.T) {
 			t.Errorf("--%s and %s (-flag +env):\n%s", name, envName(name), diff)
 		}
 	})
-	if n != 28 {
+	if n != 34 {
 		t.Errorf("%d settings; a new one needs a value here if a check would refuse \"seven\"", n)
 	}
 }
