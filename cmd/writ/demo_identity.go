@@ -89,7 +89,11 @@ func (d *demo) family(ctx context.Context) error {
 	if _, err := d.client.SetSpawn(ctx, planner.ID, client.Spawn{Depth: 1, Max: 3}); err != nil {
 		return err
 	}
-	file, child, err := enroll(ctx, d.client, client.NewAgent{Name: "booker", Purpose: "Books one transport", Parent: planner.ID})
+	itself, err := client.New(d.client.URL(), "", client.Options{Agent: planner.AgentFile}) // by its own signature (RFC 9421)
+	if err != nil {
+		return err
+	}
+	file, child, err := enroll(ctx, itself, client.NewAgent{Name: "booker", Purpose: "Books one transport"})
 	if err != nil {
 		return fmt.Errorf("register a child: %w", err)
 	}
@@ -100,7 +104,7 @@ func (d *demo) family(ctx context.Context) error {
 	}
 	file.Hold(grant.Value)
 	d.result.Agents = append(d.result.Agents, demoAgentID{file.Name, file.DID})
-	d.fields("its child", shortDID(file.DID), "grant", grant.Value.Capabilities)
+	d.fields("registers", shortDID(file.DID), "grant", grant.Value.Capabilities)
 	booker := &demoAgent{file, grant.Value}
 	book := func(id string, want demoAct) error {
 		want.action, want.kind, want.id, want.args = "create", "shipment", id, map[string]any{"destination": "Rotterdam", "weight": 80}
