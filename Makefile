@@ -44,7 +44,7 @@ contracts: ## build and test the Solidity contracts
 generate: ## contract bindings, OpenAPI description, JSON Schemas and vectors
 	@bash scripts/contracts/setup.sh
 	@bash scripts/contracts/generate.sh
-	$(GO) test ./api ./docs/schemas -run 'OpenAPI|Schema|Vector' -update -count 1
+	$(GO) test ./api ./docs/schemas -run 'OpenAPI|StatusPaths|Schema|Vector' -update -count 1
 
 clean: ## remove what was built (not the data)
 	rm -rf $(BIN) contracts/evm/out contracts/evm/cache

@@ -41,7 +41,7 @@ func (w *world) resolve(id, query string, change ...request) resolution {
 }
 
 // wants demands a status, the error's title and the number of keys.
-func (r resolution) wants(t *testing.T, what string, status int, title string, keys int) {
+func (r resolution) wants(t testing.TB, what string, status int, title string, keys int) {
 	t.Helper()
 	listed, _ := r.doc["verificationMethod"].([]any)
 	if r.StatusCode != status || r.error != title || len(listed) != keys {
