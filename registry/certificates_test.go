@@ -130,6 +130,35 @@ func TestCertificateEndsWithItsAgent(t *testing.T) {
 	}
 }
 
+// TestStopBetween: a stop that is committed after a certificate was believed, and
+// before the call that it came with, ends the call.
+func TestStopBetween(t *testing.T) {
+	h := registrytest.New(t)
+	a := h.NewAgent(t, "a", func(in *registry.NewAgent) { in.Spawn = registry.Spawn{Depth: 1, Max: 1} })
+	_, chain := certify(t, h, a)
+	caller, err := h.AuthenticateCertificate(t.Context(), chain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := registry.Call{Caller: caller, Trace: h.Call().Trace}
+	scope := registry.Scope{Kind: registry.ScopeAgent, ID: a.ID}
+	if _, err := h.SetKill(t.Context(), h.Call(), scope, "drill"); err != nil {
+		t.Fatal(err)
+	}
+	err = a.TryRotate(t, call)
+	want(t, "rotate after the stop", err, registry.Denied)
+	if registrytest.Code(err) != "killed" {
+		t.Errorf("rotate after the stop: %v", err)
+	}
+	if _, err := h.ReleaseKill(t.Context(), h.Call(), scope, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.TryRotate(t, call, func(in *registry.NewKey) { in.Overlap = new(time.Duration) }); err != nil {
+		t.Errorf("after its release: %v", err)
+	}
+	want(t, "by the key before", a.TryRotate(t, call), registry.Unauthenticated)
+}
+
 func TestCertificateRequestsRefused(t *testing.T) {
 	h := registrytest.New(t)
 	a, other := h.NewAgent(t, "a"), h.NewAgent(t, "b")

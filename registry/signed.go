@@ -119,27 +119,29 @@ func refused(err error) error {
 
 var errNonce = &Error{Kind: Unauthenticated, Code: "replayed", Detail: "the request was received before; sign it again"}
 
-// again holds a signed call against the state that its command changes.
+// again holds an agent's own call, signed or under its certificate, against the state
+// that its command changes: a stop may have come since it was authenticated.
 func (r *Registry) again(tx Tx, call Call) error {
-	s := call.Signature
-	if s.Nonce == "" {
+	s, thumbprint := call.Signature, call.Signature.Thumbprint
+	if s.Nonce != "" {
+		err := tx.ConsumeProof(ProofUse{
+			Thumbprint: thumbprint, JTI: "http " + s.Nonce, // a jti has no space
+			Caller: call.Caller.ID, Expires: s.Expires.Add(time.Minute).UnixMilli(),
+		})
+		if errors.Is(err, Conflict) {
+			return errNonce
+		}
+		if err != nil {
+			return err
+		}
+	} else if thumbprint = call.Caller.Key; call.Caller.Agent == nil || thumbprint == "" {
 		return nil
-	}
-	err := tx.ConsumeProof(ProofUse{
-		Thumbprint: s.Thumbprint, JTI: "http " + s.Nonce, // a jti has no space
-		Caller: call.Caller.ID, Expires: s.Expires.Add(time.Minute).UnixMilli(),
-	})
-	if errors.Is(err, Conflict) {
-		return errNonce
-	}
-	if err != nil {
-		return err
 	}
 	a, err := tx.Agent(call.Caller.ID)
 	if err != nil {
 		return err
 	}
-	if !a.Holds(s.Thumbprint, r.now()) {
+	if !a.Holds(thumbprint, r.now()) {
 		return &Error{Kind: Unauthenticated, Code: "unknown_key", Detail: "the key counts no more"}
 	}
 	return refused(r.stands(tx, a))
