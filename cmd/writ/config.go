@@ -71,9 +71,9 @@ type serveConfig struct {
 	CAKey  string `yaml:"ca_key"`
 	// SPIFFETrustDomain is that of the SPIFFE IDs that agents can have certified.
 	SPIFFETrustDomain string `yaml:"spiffe_trust_domain"`
-	// IssuerPrivate lists networks, such as 10.0.0.0/8, in which issuers of workload
-	// tokens may be asked for keys beside those at public addresses; IssuerCA is a PEM
-	// file of CAs that their TLS may have beside those of the system.
+	// IssuerPrivate lists networks, such as 10.0.0.0/8, in which issuers of people
+	// and of workload tokens may be asked beside those at public addresses; IssuerCA is a
+	// PEM file of CAs that their TLS may have beside those of the system.
 	IssuerPrivate string `yaml:"issuer_private"`
 	IssuerCA      string `yaml:"issuer_ca"`
 	// FollowInterval is how often the issuers on trust lists are asked for what is new.
@@ -137,7 +137,7 @@ func (c *serveConfig) bind(f *pflag.FlagSet) {
 	f.StringVar(&c.CACert, "ca-cert", c.CACert, "PEM chain of an enterprise's intermediate that issues certificates (default: a root of the registry's own)")
 	f.StringVar(&c.CAKey, "ca-key", c.CAKey, "PEM key of --ca-cert")
 	f.StringVar(&c.SPIFFETrustDomain, "spiffe-trust-domain", c.SPIFFETrustDomain, "trust domain of SPIFFE IDs; without it no SVIDs are issued")
-	f.StringVar(&c.IssuerPrivate, "issuer-private", c.IssuerPrivate, "networks, such as 10.0.0.0/8, in which issuers of workload tokens may be asked too")
+	f.StringVar(&c.IssuerPrivate, "issuer-private", c.IssuerPrivate, "networks, such as 10.0.0.0/8, in which issuers of people and workloads may be asked too")
 	f.StringVar(&c.IssuerCA, "issuer-ca", c.IssuerCA, "PEM CAs of the TLS of such issuers, beside those of the system")
 	f.DurationVar(&c.FollowInterval, "follow-interval", c.FollowInterval, "how often the issuers on trust lists are asked")
 	f.BoolVar(&c.FollowPrivate, "follow-private", c.FollowPrivate, "follow issuers in private networks and on this machine, at any port")

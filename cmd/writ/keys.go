@@ -29,6 +29,7 @@ const (
 	keyNext       = "did-next"   // its pre-rotated successor; only its public half is used until then
 	keyHead       = "head"       // signs heads for ledgers (secp256k1, EIP-712)
 	keyGuardian   = "guardian"   // may freeze the log on the embedded chain (secp256k1)
+	keySeal       = "seal"       // seals secrets that the database holds (32 bytes, AES-256-GCM)
 	keyCARoot     = "ca-root"    // signs the certificate of ca-issuing (P-256)
 	keyCAIssuing  = "ca-issuing" // signs certificates of agents and enforcement points (P-256)
 	keyWallet     = "wallet"     // pays for transactions; has no authority (secp256k1)
@@ -81,8 +82,9 @@ func (k *keyring) ed25519(name string) (*jose.PrivateKey, error) {
 	return key, nil
 }
 
-// secp256k1 returns the 32 bytes of a key of a ledger, kept in hexadecimal.
-func (k *keyring) secp256k1(name string) (secret [32]byte, err error) {
+// bytes32 returns 32 random bytes, kept in hexadecimal: a secp256k1 key of a ledger, or
+// one of AES-256.
+func (k *keyring) bytes32(name string) (secret [32]byte, err error) {
 	raw, err := k.load(name, func() ([]byte, error) {
 		b := make([]byte, 32)
 		rand.Read(b) // never fails

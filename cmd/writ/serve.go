@@ -24,7 +24,9 @@ import (
 	"github.com/writ-registry/writ/internal/follow"
 	"github.com/writ-registry/writ/internal/hotstate"
 	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/internal/signin"
 	"github.com/writ-registry/writ/internal/sqlstore"
+	"github.com/writ-registry/writ/internal/workload"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/did"
 	"github.com/writ-registry/writ/registry/journal"
@@ -112,6 +114,7 @@ type server struct {
 	logKey    string // verifier key of the checkpoints
 
 	registry    *registry.Registry
+	signIn      *signin.RelyingParty
 	certifier   *certifier
 	pdp         *policy.PDP
 	follower    *follow.Follower
@@ -318,18 +321,25 @@ func (s *server) openRegistry(ctx context.Context) error {
 	if s.certifier, err = s.openCertifier(); err != nil {
 		return err
 	}
-	workloads, err := s.openWorkloads()
+	issuers, err := s.issuerClient()
 	if err != nil {
 		return err
 	}
+	seal, err := s.keys.bytes32(keySeal)
+	if err != nil {
+		return err
+	}
+	callback := s.Origin + api.CallbackPath
 	s.registry = registry.New(registry.Config{
-		Certifier: s.certifier, TrustDomain: s.cfg.SPIFFETrustDomain, Workloads: workloads,
+		Certifier: s.certifier, TrustDomain: s.cfg.SPIFFETrustDomain, Workloads: workload.NewVerifiers(issuers, time.Now),
+		Sealer: registry.NewSealer(seal), CheckIssuer: signin.Check(callback, issuers),
 		Store: s.journal, Origin: s.Origin, DID: web.String(), TokenKey: token, StatusKey: status, UpdateKey: update, NextKey: next,
 		Successor: func(agent string, n int) (jose.Signer, error) {
 			return next.Derive(fmt.Sprintf("writ did-update %s %d", agent, n))
 		},
 		LookupTXT: net.DefaultResolver.LookupTXT,
 	})
+	s.signIn = signin.New(signin.Config{Registry: s.registry, RedirectURL: callback, ReturnURL: s.Origin + api.SignedOutPath, HTTP: issuers})
 	s.pdp = policy.New(s.journal, s.Origin, token.Public(), nil)
 	s.pdp.Ready, s.pdp.Issuing = s.writable, web.String()
 	if s.follower, err = s.openFollower(); err != nil {

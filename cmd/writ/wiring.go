@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"os"
@@ -26,7 +24,6 @@ import (
 	"github.com/writ-registry/writ/internal/hotstate"
 	"github.com/writ-registry/writ/internal/resolve"
 	"github.com/writ-registry/writ/internal/sqlstore"
-	"github.com/writ-registry/writ/internal/workload"
 	"github.com/writ-registry/writ/registry/pki"
 )
 
@@ -96,7 +93,7 @@ func (s *server) openLedger(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	secret, err := s.keys.secp256k1(keyWallet)
+	secret, err := s.keys.bytes32(keyWallet)
 	if err != nil {
 		return err
 	}
@@ -158,7 +155,7 @@ func (s *server) openEmbedded(ctx context.Context, a *anchoring, cfg evm.Config,
 }
 
 func (s *server) evmKey(name string) (*evm.HeadKey, error) {
-	secret, err := s.keys.secp256k1(name)
+	secret, err := s.keys.bytes32(name)
 	if err != nil {
 		return nil, err
 	}
@@ -299,7 +296,7 @@ func (s *server) handler() (http.Handler, error) {
 		},
 		Anchored: s.anchorSource(), Ready: s.ready, Metrics: s.metrics, Tracer: s.tracing.tracer(), Logger: s.log,
 		FailureBurst: s.cfg.FailureBurst, FailureRate: s.cfg.FailureRate,
-		CallerBurst: s.cfg.CallerBurst, CallerRate: s.cfg.CallerRate, MaxInFlight: s.cfg.MaxInFlight,
+		CallerBurst: s.cfg.CallerBurst, CallerRate: s.cfg.CallerRate, MaxInFlight: s.cfg.MaxInFlight, SignIn: s.signIn,
 	}
 	resolver, err := s.resolver()
 	if err != nil {
@@ -384,9 +381,9 @@ func (s *server) tlsConfig() (*tls.Config, error) {
 	return c, nil
 }
 
-// openWorkloads is what asks the issuers of workload tokens, behind the same fence
-// as foreign DIDs.
-func (s *server) openWorkloads() (*workload.Verifiers, error) {
+// issuerClient asks the issuers that orgs name, of workload tokens and of people, behind
+// the same fence as foreign DIDs.
+func (s *server) issuerClient() (*http.Client, error) {
 	private, err := prefixes("--issuer-private", s.cfg.IssuerPrivate)
 	if err != nil {
 		return nil, err
@@ -404,7 +401,7 @@ func (s *server) openWorkloads() (*workload.Verifiers, error) {
 			return nil, fmt.Errorf("--issuer-ca %s holds no certificate", s.cfg.IssuerCA)
 		}
 	}
-	return workload.NewVerifiers(&http.Client{Transport: fenced{resolve.New(cfg)}}, time.Now), nil
+	return resolve.NewClient(cfg), nil
 }
 
 // prefixes reads the list of networks of a flag.
@@ -420,24 +417,6 @@ func prefixes(flag, text string) (list []netip.Prefix, err error) {
 		list = append(list, p)
 	}
 	return list, nil
-}
-
-// fenced is a transport behind the fence of package resolve, for GET.
-type fenced struct{ *resolve.Resolver }
-
-// maxIssuerAnswer is the longest metadata or key set that is read, in bytes.
-const maxIssuerAnswer = 1 << 20
-
-// RoundTrip implements http.RoundTripper. What is not 200 is an error.
-func (f fenced) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, err := f.Fetch(r.Context(), r.URL.String(), "application/json", maxIssuerAnswer)
-	if err != nil {
-		return nil, err
-	}
-	return &http.Response{
-		Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), Request: r,
-	}, nil
 }
 
 // TryRewrite plays an operator who signs another history with the log's own

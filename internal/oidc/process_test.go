@@ -1,23 +1,10 @@
 package oidc
 
 import (
-	"bufio"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"encoding/json"
 	"errors"
 	"io"
-	"math/big"
 	"net/http"
-	"net/http/cookiejar"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -25,50 +12,24 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/oauth2"
 
-	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/internal/oidc/oidctest"
 )
 
 const redirectURL = "http://localhost:1/signed-in" // nobody listens: the browser of the test stops here
 
 // process is an OpenID provider by other people, running for a test.
-type process struct {
-	issuer   string
-	accounts string // file
-	config   map[string]any
-	cmd      *exec.Cmd
-	stdin    io.Closer
-}
-
-type account struct {
-	Name   string   `json:"name"`
-	Groups []string `json:"groups"`
-}
+type process struct{ *oidctest.Provider }
 
 func startProcess(t *testing.T) *process {
 	t.Helper()
-	if _, err := exec.LookPath("node"); err != nil {
-		t.Skip("Node is not installed: the OpenID provider runs on it")
-	}
-	if _, err := os.Stat("testdata/provider/node_modules/oidc-provider"); err != nil {
-		t.Skip("the OpenID provider is not installed: scripts/oidc/setup.sh installs it")
-	}
-	p := &process{accounts: filepath.Join(t.TempDir(), "accounts.json")}
-	p.knows(t, map[string]account{"alice": {"Alice Liddell", []string{"auditors", "registrars"}}, "bob": {"Bob", nil}})
-	p.config = map[string]any{"port": 0, "accounts": p.accounts, "jwks": newJWKS(t), "clients": clients()}
-	p.start(t)
-	t.Cleanup(p.stop)
-	return p
+	return &process{oidctest.Start(t, "testdata/provider", clients()...)}
 }
 
 // clients are ours, one for each algorithm, and one without a secret.
 func clients() []map[string]any {
 	var all []map[string]any
 	for _, alg := range append([]string{"HS256"}, Algorithms...) {
-		all = append(all, map[string]any{
-			"client_id": "writ-" + alg, "client_secret": "a secret: of / a test, 32 bytes long", "id_token_signed_response_alg": alg, "require_auth_time": true,
-			"redirect_uris": []string{redirectURL}, "post_logout_redirect_uris": []string{redirectURL},
-			"grant_types": []string{"authorization_code", "refresh_token"}, "response_types": []string{"code"},
-		})
+		all = append(all, oidctest.Client("writ-"+alg, alg, redirectURL, redirectURL))
 	}
 	public := map[string]any{"client_id": "writ-public", "token_endpoint_auth_method": "none"}
 	for k, v := range all[1] {
@@ -79,94 +40,11 @@ func clients() []map[string]any {
 	return append(all, public)
 }
 
-// newJWKS makes a private key for each algorithm, as the process wants them.
-func newJWKS(t *testing.T) map[string]any {
-	t.Helper()
-	r, errR := rsa.GenerateKey(rand.Reader, 2048)
-	e, errE := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err := errors.Join(errR, errE); err != nil {
-		t.Fatal(err)
-	}
-	point, errP := e.PublicKey.Bytes()
-	scalar, errS := e.Bytes()
-	public, private, errD := ed25519.GenerateKey(rand.Reader)
-	if err := errors.Join(errP, errS, errD); err != nil {
-		t.Fatal(err)
-	}
-	b64 := jose.EncodeBase64
-	number := func(n *big.Int) string { return b64(n.Bytes()) }
-	return map[string]any{"keys": []map[string]string{
-		{"kty": "RSA", "n": number(r.N), "e": "AQAB", "d": number(r.D), "p": number(r.Primes[0]), "q": number(r.Primes[1]),
-			"dp": number(r.Precomputed.Dp), "dq": number(r.Precomputed.Dq), "qi": number(r.Precomputed.Qinv)},
-		{"kty": "EC", "crv": "P-256", "x": b64(point[1:33]), "y": b64(point[33:]), "d": b64(scalar)},
-		{"kty": "OKP", "crv": "Ed25519", "x": b64(public), "d": b64(private.Seed())},
-	}}
-}
-
-// knows replaces what the process knows about people.
-func (p *process) knows(t *testing.T, accounts map[string]account) {
-	t.Helper()
-	data, err := json.Marshal(accounts)
-	if err == nil {
-		err = os.WriteFile(p.accounts, data, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (p *process) start(t *testing.T) {
-	t.Helper()
-	data, err := json.Marshal(p.config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(t.TempDir(), "provider.json")
-	if err := os.WriteFile(config, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p.cmd = exec.Command("node", "testdata/provider/provider.mjs", config)
-	p.cmd.Stderr = &strings.Builder{}
-	stdout, errOut := p.cmd.StdoutPipe()
-	stdin, errIn := p.cmd.StdinPipe()
-	if err := errors.Join(errOut, errIn, p.cmd.Start()); err != nil {
-		t.Fatal(err)
-	}
-	p.stdin = stdin
-	lines := bufio.NewScanner(stdout)
-	for lines.Scan() {
-		if issuer, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
-			p.issuer = issuer
-			go io.Copy(io.Discard, stdout)
-			return
-		}
-	}
-	p.stop()
-	t.Fatalf("the provider did not start: %v", p.cmd.Stderr)
-}
-
-func (p *process) stop() {
-	p.stdin.Close() // it ends when its input does
-	p.cmd.Wait()
-}
-
-// restart ends the process and starts it at the same issuer with new keys.
-func (p *process) restart(t *testing.T) {
-	t.Helper()
-	p.stop()
-	u, err := url.Parse(p.issuer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.config["port"], p.config["jwks"] = json.Number(u.Port()), newJWKS(t)
-	p.start(t)
-}
-
 // client is a Provider of the process; change may be nil.
 func (p *process) client(t *testing.T, id string, change func(*Config)) *Provider {
 	t.Helper()
 	c := Config{
-		Issuer: p.issuer, ClientID: id, ClientSecret: "a secret: of / a test, 32 bytes long", RedirectURL: redirectURL,
+		Issuer: p.Issuer, ClientID: id, ClientSecret: oidctest.Secret, RedirectURL: redirectURL,
 		Scopes: []string{"profile", "groups", "offline_access"}, Prompt: "consent", GroupsClaim: "groups",
 	}
 	if change != nil {
@@ -179,54 +57,10 @@ func (p *process) client(t *testing.T, id string, change func(*Config)) *Provide
 	return provider
 }
 
-var (
-	formAction  = regexp.MustCompile(`<form[^>]* action="([^"]+)"`)
-	formPrompt  = regexp.MustCompile(`name="prompt" value="([a-z]+)"`)
-	abortAnchor = regexp.MustCompile(`<a href="([^"]+/abort)"`)
-)
-
-// browse is a person with a browser: it goes to start, signs in as login, consents,
-// and returns the query that it is sent back with. Without a login the person aborts.
+// browse is a person in front of the provider, who comes back with the returned query.
 func browse(t *testing.T, start, login string) url.Values {
 	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	errBack := errors.New("back at the registry")
-	var back *url.URL
-	browser := &http.Client{Jar: jar, Timeout: 30 * time.Second, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
-		if strings.HasPrefix(r.URL.String(), redirectURL) {
-			back = r.URL
-			return errBack
-		}
-		return nil
-	}}
-	resp, err := browser.Get(start)
-	for range 4 {
-		if errors.Is(err, errBack) {
-			return back.Query()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		page, err2 := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if err2 != nil || resp.StatusCode != http.StatusOK {
-			t.Fatalf("%s: %s: %s, %v", resp.Request.URL, resp.Status, page, err2)
-		}
-		action, prompt, abort := formAction.FindSubmatch(page), formPrompt.FindSubmatch(page), abortAnchor.FindSubmatch(page)
-		if action == nil || prompt == nil || abort == nil {
-			t.Fatalf("no form in %s", page)
-		}
-		if login == "" {
-			resp, err = browser.Get(string(abort[1]))
-		} else {
-			resp, err = browser.PostForm(string(action[1]), url.Values{"prompt": {string(prompt[1])}, "login": {login}, "password": {"any"}})
-		}
-	}
-	t.Fatal("the provider asks without end")
-	return nil
+	return oidctest.Browse(t, oidctest.NewBrowser(t), start, login, redirectURL).Query()
 }
 
 // signIn is the whole of a sign-in; change, which may be nil, is done to the flow
@@ -270,7 +104,7 @@ func TestProcessSignIn(t *testing.T) {
 			t.Errorf("%s: at %v until %v, refresh token %q, ID token %q", client, got.AuthTime, got.IDTokenExpiry, got.RefreshToken, got.IDToken)
 		}
 		got.AuthTime, got.IDTokenExpiry, got.RefreshToken, got.IDToken = time.Time{}, time.Time{}, "", ""
-		want := Identity{Issuer: process.issuer, Subject: "alice", Name: "Alice Liddell", Groups: []string{"auditors", "registrars"}}
+		want := Identity{Issuer: process.Issuer, Subject: "alice", Name: "Alice Liddell", Groups: []string{"auditors", "registrars"}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", client, diff)
 		}
@@ -346,7 +180,7 @@ func TestProcessNewKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	process.restart(t)
+	process.Restart(t)
 	if _, err := signIn(t, p, "alice", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -362,7 +196,7 @@ func TestProcessRefresh(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	process.knows(t, map[string]account{"alice": {"Alice Hargreaves", []string{"auditors"}}})
+	process.Knows(t, map[string]oidctest.Account{"alice": {Name: "Alice Hargreaves", Groups: []string{"auditors"}}})
 	second, err := p.Refresh(t.Context(), first.RefreshToken, "alice")
 	if err != nil {
 		t.Fatal(err)
@@ -378,7 +212,7 @@ func TestProcessRefresh(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	process.knows(t, map[string]account{})
+	process.Knows(t, map[string]oidctest.Account{})
 	_, err = p.Refresh(t.Context(), third.RefreshToken, "alice")
 	wantCode(t, err, CodeGrant)
 	_, err = p.Refresh(t.Context(), "no such token", "alice")
@@ -389,15 +223,15 @@ func TestProcessRefresh(t *testing.T) {
 func TestProcessGone(t *testing.T) {
 	process := startProcess(t)
 	p := process.client(t, "writ-RS256", nil)
-	process.stop()
+	process.Stop()
 	_, _, err := p.Begin(t.Context())
 	wantCode(t, err, CodeUnavailable)
-	process.restart(t)
+	process.Restart(t)
 	id, err := signIn(t, p, "alice", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	process.stop()
+	process.Stop()
 	_, err = p.Refresh(t.Context(), id.RefreshToken, "alice")
 	wantCode(t, err, CodeUnavailable)
 }

@@ -45,6 +45,17 @@ func newExchanger(c Config) *exchanger {
 	return x
 }
 
+// NewClient returns a client behind the same fence as documents, for what is not GET or
+// not a document: sign-in at issuers that orgs name, for one. It follows no redirect and
+// keeps no connection. Of c, only Allow, Ports, RootCAs, Lookup and Timeout matter; how
+// much of a body is read is the caller's to bound.
+func NewClient(c Config) *http.Client {
+	c.fill()
+	client := newExchanger(c).client
+	client.Timeout = c.Timeout
+	return &client
+}
+
 // systemLookup asks the resolver of the system. It gives IPv4 addresses in their IPv6
 // form, too.
 func systemLookup(ctx context.Context, host string) ([]netip.Addr, error) {
