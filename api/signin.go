@@ -70,8 +70,12 @@ func (s *server) overTLS() bool { return strings.HasPrefix(s.Registry.Origin, "h
 // requests that other sites make except where a person follows a link. age 0 = until
 // the browser ends, below 0 = away with it.
 func (s *server) setCookie(c *gin.Context, name, value string, age time.Duration) {
+	seconds := int(age / time.Second)
+	if age < 0 {
+		seconds = -1 // of which net/http makes Max-Age=0; its 0 would leave the attribute out
+	}
 	http.SetCookie(c.Writer, &http.Cookie{
-		Name: s.cookie(name), Value: value, Path: "/", MaxAge: int(age / time.Second), HttpOnly: true, Secure: s.overTLS(), SameSite: http.SameSiteLaxMode,
+		Name: s.cookie(name), Value: value, Path: "/", MaxAge: seconds, HttpOnly: true, Secure: s.overTLS(), SameSite: http.SameSiteLaxMode,
 	})
 }
 
