@@ -266,6 +266,9 @@ func (w *writer) ask(ctx context.Context, c *client.Client, a *client.AgentFile,
 	return nil
 }
 
+// resource is the resource server that the writer's org guards; no other does.
+func (w *writer) resource() string { return demoERP + "/" + w.name }
+
 // work founds an org and works in it until a call fails.
 func (w *writer) work(ctx context.Context, operator *client.Client) error {
 	org, err := change(ctx, w, func(ctx context.Context) (client.Change[client.Org], error) {
@@ -287,7 +290,7 @@ func (w *writer) work(ctx context.Context, operator *client.Client) error {
 		return err
 	}
 	pep, err := change(ctx, w, func(ctx context.Context) (client.Change[client.PEP], error) {
-		return c.RegisterPEP(ctx, client.NewPEP{Name: "gateway", Resources: []string{demoERP}})
+		return c.RegisterPEP(ctx, client.NewPEP{Name: "gateway", Resources: []string{w.resource()}})
 	})
 	if err != nil {
 		return err
@@ -328,7 +331,7 @@ func (w *writer) agent(ctx context.Context, owner, gateway *client.Client, org s
 		return err
 	}
 	grant, err := change(ctx, w, func(ctx context.Context) (client.Change[client.Grant], error) {
-		return owner.IssueGrant(ctx, client.NewGrant{Agent: agent.ID, Capabilities: "read:invoices", Audience: []string{demoERP}})
+		return owner.IssueGrant(ctx, client.NewGrant{Agent: agent.ID, Capabilities: "read:invoices", Audience: []string{w.resource()}})
 	})
 	if err != nil {
 		return err
