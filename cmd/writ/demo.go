@@ -123,6 +123,7 @@ type demo struct {
 	gateway    *client.Client // the enforcement point of the ERP system
 	other      *client.Client // another one before the same system
 	org        client.Org
+	erp        string // the resource server that the gateways guard
 	rpc        string
 	tryRewrite func(context.Context) error // nil: the log's head key is out of reach
 	events     []client.Event

@@ -14,7 +14,7 @@ import (
 // rotation shows a key that follows another, and one that is stolen.
 func (d *demo) rotation(ctx context.Context) error {
 	d.chapter("A key that follows another")
-	a, err := d.agent(ctx, "clerk", "Reads invoices, for years", "read:invoices", demoERP)
+	a, err := d.agent(ctx, "clerk", "Reads invoices, for years", "read:invoices", d.erp)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (d *demo) didHistory(ctx context.Context, a *demoAgent, ended string) error
 // family shows that what stops an agent stops those that work for it.
 func (d *demo) family(ctx context.Context) error {
 	d.chapter("An agent with an agent of its own")
-	planner, err := d.agent(ctx, "planner", "Plans transports and has others book them", "create:shipment(destination, weight<=500)", demoERP)
+	planner, err := d.agent(ctx, "planner", "Plans transports and has others book them", "create:shipment(destination, weight<=500)", d.erp)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (d *demo) family(ctx context.Context) error {
 		return fmt.Errorf("register a child: %w", err)
 	}
 	d.check(child.Value.Status == "active" && child.Value.Parent == planner.ID, "the child is %s, of %q", child.Value.Status, child.Value.Parent)
-	grant, err := d.client.IssueGrant(ctx, client.NewGrant{Agent: file.ID, Capabilities: "create:shipment(destination==\"Rotterdam\", weight<=100)", Audience: []string{demoERP}})
+	grant, err := d.client.IssueGrant(ctx, client.NewGrant{Agent: file.ID, Capabilities: "create:shipment(destination==\"Rotterdam\", weight<=100)", Audience: []string{d.erp}})
 	if err != nil {
 		return err
 	}

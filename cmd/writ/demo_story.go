@@ -51,7 +51,7 @@ func (d *demo) found(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.org = org.Value
+	d.org, d.erp = org.Value, demoERP+"/"+hex.EncodeToString(suffix[:]) // a resource server is one org's
 	owner, err := d.client.CreatePrincipal(ctx, client.NewPrincipal{Org: d.org.ID, DisplayName: "Demo owner", Roles: []string{"owner"}})
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func (d *demo) found(ctx context.Context) error {
 	d.client = d.client.As(owner.Secret)
 	peps := make([]*client.Client, 2)
 	for i, name := range []string{"erp-gateway", "erp-gateway-2"} {
-		pep, err := d.client.RegisterPEP(ctx, client.NewPEP{Name: name, Resources: []string{demoERP}})
+		pep, err := d.client.RegisterPEP(ctx, client.NewPEP{Name: name, Resources: []string{d.erp}})
 		if err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (d *demo) found(ctx context.Context) error {
 		return err
 	}
 	d.fields("org", d.org.Name, "owner", "a human who answers for its agents",
-		"gateway", "asks before anything is done at "+demoERP, "catalogue", fmt.Sprintf("%d actions, and which can be undone", len(cat.Value.Actions)))
+		"gateway", "asks before anything is done at "+d.erp, "catalogue", fmt.Sprintf("%d actions, and which can be undone", len(cat.Value.Actions)))
 	return nil
 }
 
@@ -171,7 +171,7 @@ func (d *demo) line(verdict, what, why string) {
 
 func (d *demo) invoices(ctx context.Context) error {
 	d.chapter("An invoice agent")
-	a, err := d.agent(ctx, "invoices", "Reads supplier invoices", "read:invoices; execute:none", demoERP)
+	a, err := d.agent(ctx, "invoices", "Reads supplier invoices", "read:invoices; execute:none", d.erp)
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (d *demo) invoices(ctx context.Context) error {
 
 func (d *demo) logistics(ctx context.Context) error {
 	d.chapter("A logistics agent")
-	a, err := d.agent(ctx, "logistics", "Books shipments", "create:shipment(destination, weight<=500)", demoERP)
+	a, err := d.agent(ctx, "logistics", "Books shipments", "create:shipment(destination, weight<=500)", d.erp)
 	if err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (d *demo) trading(ctx context.Context) error {
 
 func (d *demo) irreversible(ctx context.Context) error {
 	d.chapter("An act that cannot be undone")
-	a, err := d.agent(ctx, "records", "Answers erasure requests", "erase:customer", demoERP)
+	a, err := d.agent(ctx, "records", "Answers erasure requests", "erase:customer", d.erp)
 	if err != nil {
 		return err
 	}
@@ -241,7 +241,7 @@ func (d *demo) irreversible(ctx context.Context) error {
 // replays shows that a proof is good once, for one act.
 func (d *demo) replays(ctx context.Context) error {
 	d.chapter("Replays")
-	a, err := d.agent(ctx, "auditor", "Reads invoices at the end of the year", "read:invoices", demoERP)
+	a, err := d.agent(ctx, "auditor", "Reads invoices at the end of the year", "read:invoices", d.erp)
 	if err != nil {
 		return err
 	}
