@@ -65,7 +65,12 @@ func (r *Registry) RotateKey(ctx context.Context, call Call, in NewKey) (Outcome
 	if err := checkKeyHash("/next_key_hash", in.NextKeyHash); err != nil {
 		return none, err
 	}
-	return commitDraft(ctx, r, call, call.Caller.Agent == nil, func(tx Tx) (Agent, Draft, error) {
+	if call.Caller.Kind == "" { // a stranger waits for no commit, and holds none up, before the right key is shown
+		if err := r.Store.View(ctx, func(tx Tx) error { _, _, err := r.rotatable(tx, call.Caller, in, key); return err }); err != nil {
+			return none, err
+		}
+	}
+	return commitDraft(ctx, r, call, call.Caller.Kind == ActorPrincipal, func(tx Tx) (Agent, Draft, error) {
 		a, by, err := r.rotatable(tx, call.Caller, in, key)
 		if err != nil {
 			return Agent{}, Draft{}, err
