@@ -360,7 +360,7 @@ func (s *seeder) write(ctx context.Context, m made, decisions int64) error {
 	if err != nil {
 		return err
 	}
-	at := uint64(s.size) // of its first event
+	at := s.size // of its first event
 	m.key.AddedIndex = &at
 	key, err := json.Marshal(m.key)
 	if err != nil {

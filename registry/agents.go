@@ -65,7 +65,7 @@ func (r *Registry) readAgent(ctx context.Context, c Caller, in NewAgent) (*newco
 	}
 	n := &newcomer{in: in}
 	var err error
-	if n.key, err = parseKey("/jwk", in.JWK); err != nil {
+	if n.key, err = parseKey(in.JWK); err != nil {
 		return nil, err
 	}
 	if c.Kind == ActorAgent { // only for its own org and itself
@@ -158,10 +158,10 @@ func keyTaken(err error) error {
 
 // parseKey reads a public key. Private members are refused, and so is all that a
 // verifier would not accept: other curves, small-order and non-canonical points.
-func parseKey(field string, jwk json.RawMessage) (jose.PublicKey, error) {
+func parseKey(jwk json.RawMessage) (jose.PublicKey, error) {
 	key, err := jose.ParseJWK(jwk)
 	if err != nil {
-		return key, &Error{Kind: Malformed, Field: field, Detail: err.Error(), Err: err}
+		return key, &Error{Kind: Malformed, Field: "/jwk", Detail: err.Error(), Err: err}
 	}
 	return key, nil
 }

@@ -63,7 +63,7 @@ func (r *Registry) Enrol(ctx context.Context, call Call, in NewEnrolment) (Outco
 	if err := shape.check(); err != nil {
 		return none, err
 	}
-	key, err := parseKey("/jwk", in.JWK)
+	key, err := parseKey(in.JWK)
 	if err != nil {
 		return none, err
 	}

@@ -51,7 +51,7 @@ const (
 // else is the old one not used.
 func (r *Registry) RotateKey(ctx context.Context, call Call, in NewKey) (Outcome[Agent], error) {
 	var none Outcome[Agent]
-	key, err := parseKey("/jwk", in.JWK)
+	key, err := parseKey(in.JWK)
 	if err != nil {
 		return none, err
 	}

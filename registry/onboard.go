@@ -31,11 +31,11 @@ func (r *Registry) OnboardAgent(ctx context.Context, call Call, in NewAgent, gra
 		}
 	}
 	return commitDraft(ctx, r, call, false, func(tx Tx) (Onboarded, Draft, error) {
-		return r.onboard(tx, call.Caller, *n, first)
+		return r.onboard(tx, *n, first)
 	})
 }
 
-func (r *Registry) onboard(tx Tx, c Caller, n newcomer, first *grantee) (Onboarded, Draft, error) {
+func (r *Registry) onboard(tx Tx, n newcomer, first *grantee) (Onboarded, Draft, error) {
 	var out Onboarded
 	org, err := tx.Org(n.org.ID)
 	if err != nil {

@@ -50,7 +50,7 @@ func (r *Registry) RegisterVoucher(ctx context.Context, call Call, in NewVoucher
 	if err := checkWord("/name", in.Name); err != nil {
 		return Outcome[Voucher]{}, err
 	}
-	key, err := parseKey("/jwk", in.JWK)
+	key, err := parseKey(in.JWK)
 	if err != nil {
 		return Outcome[Voucher]{}, err
 	}

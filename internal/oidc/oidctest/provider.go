@@ -134,7 +134,7 @@ func (p *Provider) start(t *testing.T) {
 	for lines.Scan() {
 		if issuer, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
 			p.Issuer = issuer
-			go io.Copy(io.Discard, stdout)
+			go func() { _, _ = io.Copy(io.Discard, stdout) }() // until it ends
 			return
 		}
 	}
@@ -145,7 +145,7 @@ func (p *Provider) start(t *testing.T) {
 // Stop ends the process.
 func (p *Provider) Stop() {
 	p.stdin.Close() // it ends when its input does
-	p.cmd.Wait()
+	_ = p.cmd.Wait() // it may have been stopped before
 }
 
 // Restart ends the process and starts it at the same issuer with new keys.
