@@ -48,6 +48,7 @@ type options struct {
 	chain   string
 
 	tesseraAge time.Duration
+	serveBytes string
 	writLog    string
 }
 
@@ -61,7 +62,8 @@ func main() {
 	flag.BoolVar(&o.poisson, "poisson", true, "open loop: random arrivals; false = evenly spaced")
 	flag.DurationVar(&o.duration, "duration", 10*time.Second, "of the measured time")
 	flag.BoolVar(&o.json, "json", false, "rows as JSON, one a line; the last line is the scenario's")
-	flag.StringVar(&o.peer, "peer", "", "measure opa, openfga or tessera in place of Writ")
+	flag.StringVar(&o.peer, "peer", "", "measure opa, openfga, tessera or net-http in place of Writ")
+	flag.StringVar(&o.serveBytes, "serve-bytes", "", "be the peer net-http at this address")
 	flag.BoolVar(&o.peers, "peers", false, "measure the peers of the scenario first")
 	flag.StringVar(&o.bin, "bin", "bin", "folder of the peers' programs (scripts/bench/peers.sh)")
 	flag.StringVar(&o.writ, "writ", "", "the writ program (default: built from this checkout)")
@@ -74,6 +76,10 @@ func main() {
 	flag.StringVar(&o.chain, "chain", "none", "none, or embedded: anchoring takes part")
 	flag.DurationVar(&o.tesseraAge, "tessera-age", time.Millisecond, "how long Tessera waits for a batch to fill")
 	flag.Parse()
+	if o.serveBytes != "" {
+		fmt.Fprintln(os.Stderr, "bench:", serveBytes(o.serveBytes))
+		os.Exit(1)
+	}
 	debug.SetGCPercent(400) // the generator's garbage is not the measurement's
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -103,7 +109,7 @@ func bench(ctx context.Context, o options) error {
 	}
 	if o.peers {
 		// Peers first: the last line is the scenario's own.
-		for _, peer := range map[string][]string{"decision": {"opa", "openfga"}, "verify": {"opa", "openfga"}, "log": {"tessera/1ms", "tessera/10ms", "tessera/50ms"}}[o.scenario] {
+		for _, peer := range map[string][]string{"decision": {"opa", "openfga"}, "verify": {"opa", "openfga"}, "resolve": {"net-http"}, "log": {"tessera/1ms", "tessera/10ms", "tessera/50ms"}}[o.scenario] {
 			p := o
 			p.peer = peer
 			if name, age, ok := strings.Cut(peer, "/"); ok {

@@ -26,12 +26,12 @@ import (
 // (scripts/bench/peers.sh).
 func openPeer(ctx context.Context, o options) (*target, error) {
 	open, ok := map[string]func(context.Context, options, string) (*target, error){
-		"opa": openOPA, "openfga": openFGA, "tessera": openTessera,
+		"opa": openOPA, "openfga": openFGA, "tessera": openTessera, "net-http": openBare,
 	}[o.peer]
 	if !ok {
-		return nil, fmt.Errorf("--peer %s: opa, openfga and tessera are known", o.peer)
+		return nil, fmt.Errorf("--peer %s: opa, openfga, tessera and net-http are known", o.peer)
 	}
-	if (o.peer == "tessera") != (o.scenario == "log") || o.scenario == "register" {
+	if (o.peer == "tessera") != (o.scenario == "log") || (o.peer == "net-http") != (o.scenario == "resolve") || o.scenario == "register" {
 		return nil, fmt.Errorf("%s does nothing like the scenario %s", o.peer, o.scenario)
 	}
 	dir, err := os.MkdirTemp(o.tmp, "peer-bench-")
@@ -211,6 +211,41 @@ func postJSON(ctx context.Context, url, body string, out any) error {
 		err = json.Unmarshal(raw, out)
 	}
 	return err
+}
+
+// bareBytes is about what the resolution of an agent's DID takes.
+const bareBytes = 1500
+
+// openBare starts net/http with a handler that does nothing but send bytes that
+// it holds: what this machine, its kernel and Go's server leave for any answer.
+func openBare(ctx context.Context, o options, _ string) (*target, error) {
+	addr, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	c, err := startChild(ctx, func() string { return "http://" + addr }, "/", self, "--serve-bytes", addr)
+	if err != nil {
+		return nil, err
+	}
+	return &target{
+		name: "net-http", server: c, agents: o.agents,
+		notes: []string{fmt.Sprintf("a bare handler that sends %d bytes: the floor", bareBytes)},
+		prepare: func(context.Context, int, []time.Duration) (work, error) {
+			return work{addr: addr, requests: [][]byte{request("GET", "/", addr, "", nil)}, repeat: true, check: wantStatus(200, "x")}, nil
+		},
+	}, nil
+}
+
+func serveBytes(addr string) error {
+	body := bytes.Repeat([]byte("x"), bareBytes)
+	return http.ListenAndServe(addr, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = w.Write(body) // a client that has gone is no concern here
+	}))
 }
 
 // openTessera starts Tessera on its POSIX storage.

@@ -33,7 +33,8 @@ writ --scenario decision --clients 1
 writ --scenario decision --clients 500 --rate 2000 --peers
 writ --scenario decision --clients 64 --chain embedded
 writ --scenario verify --clients 64 --peers
-writ --scenario resolve --clients 64
+writ --scenario resolve --clients 64 --peers
+writ --scenario resolve --clients 64 --rate 500 --peers
 writ --scenario register --clients 64
 for clients in 1 64 512; do
 	log --clients $clients --peers
