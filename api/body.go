@@ -61,9 +61,16 @@ func (s *server) strictBody(c *gin.Context) {
 	c.Request.Body = io.NopCloser(bytes.NewReader(requestOf(c.Request.Context()).body)) // huma reads it again
 }
 
-// openBody reads the body of an AuthZEN request, which there must be.
+// openBody reads the body of an AuthZEN request, which there must be. Any fault of
+// it is a 400 there (AuthZEN Authorization API 1.0, section 10.1.2), other media
+// types too.
 func (s *server) openBody(c *gin.Context) {
-	if err := readJSON(c, true); err != nil {
+	err := readJSON(c, true)
+	var e *registry.Error
+	if errors.As(err, &e) && e.Kind == problem.MediaType {
+		err = registry.Errorf(registry.Malformed, "%s", e.Detail)
+	}
+	if err != nil {
 		s.fail(c, err)
 	}
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -78,25 +79,32 @@ type EvaluationReason struct {
 // a request that is not one, and an agent that does not prove its own act, are
 // errors.
 func (s *server) evaluate(c *gin.Context) {
-	r := requestOf(c.Request.Context())
-	req, err := readEvaluation(r.body)
-	if err != nil {
-		s.fail(c, err)
-		return
-	}
-	call := r.call()
-	if a := call.Caller.Agent; a != nil {
-		// Who it is on this connection is no more than a second lock: the proof decides.
-		if req.Subject != a.DID && req.Subject != a.WebDID {
-			s.refuse(c, &registry.Error{Kind: registry.Unauthenticated, Code: "certificate_mismatch", Field: "/subject/id", Detail: "the certificate is another agent's"})
-			return
-		}
-		call.Caller = registry.Caller{Actor: registry.Actor{Kind: registry.ActorAgent}}
-	}
-	d, err := s.PDP.Decide(c.Request.Context(), call, req)
+	ctx := c.Request.Context()
+	out, err := s.decide(ctx, requestOf(ctx).body)
 	if err != nil {
 		s.refuse(c, err)
 		return
+	}
+	send(c, http.StatusOK, "application/json", out)
+}
+
+// decide reads one evaluation and answers it.
+func (s *server) decide(ctx context.Context, body []byte) (EvaluationAnswer, error) {
+	req, err := readEvaluation(body)
+	if err != nil {
+		return EvaluationAnswer{}, err
+	}
+	call := requestOf(ctx).call()
+	if a := call.Caller.Agent; a != nil {
+		// Who it is on this connection is no more than a second lock: the proof decides.
+		if req.Subject != a.DID && req.Subject != a.WebDID {
+			return EvaluationAnswer{}, &registry.Error{Kind: registry.Unauthenticated, Code: "certificate_mismatch", Field: "/subject/id", Detail: "the certificate is another agent's"}
+		}
+		call.Caller = registry.Caller{Actor: registry.Actor{Kind: registry.ActorAgent}}
+	}
+	d, err := s.PDP.Decide(ctx, call, req)
+	if err != nil {
+		return EvaluationAnswer{}, err
 	}
 	s.Metrics.decision(d)
 	out := EvaluationOutcome{
@@ -106,7 +114,7 @@ func (s *server) evaluate(c *gin.Context) {
 	for _, reason := range d.Reasons {
 		out.Reasons = append(out.Reasons, EvaluationReason{reason.Code, reason.Detail, policy.Meanings[reason.Code]})
 	}
-	send(c, http.StatusOK, "application/json", EvaluationAnswer{d.Verdict == policy.Permit, out})
+	return EvaluationAnswer{d.Verdict == policy.Permit, out}, nil
 }
 
 func readEvaluation(body []byte) (policy.Request, error) {
@@ -179,13 +187,15 @@ func simulation(body []byte) string {
 // and nothing else.
 func (s *server) authzenMetadata(c *gin.Context) {
 	send(c, http.StatusOK, "application/json", Metadata{
-		PolicyDecisionPoint:      s.Registry.Origin,
-		AccessEvaluationEndpoint: s.Registry.Origin + "/access/v1/evaluation",
+		PolicyDecisionPoint:       s.Registry.Origin,
+		AccessEvaluationEndpoint:  s.Registry.Origin + "/access/v1/evaluation",
+		AccessEvaluationsEndpoint: s.Registry.Origin + "/access/v1/evaluations",
 	})
 }
 
 // Metadata is the metadata of the policy decision point.
 type Metadata struct {
-	PolicyDecisionPoint      string `json:"policy_decision_point" format:"uri"`
-	AccessEvaluationEndpoint string `json:"access_evaluation_endpoint" format:"uri"`
+	PolicyDecisionPoint       string `json:"policy_decision_point" format:"uri"`
+	AccessEvaluationEndpoint  string `json:"access_evaluation_endpoint" format:"uri"`
+	AccessEvaluationsEndpoint string `json:"access_evaluations_endpoint" format:"uri"`
 }

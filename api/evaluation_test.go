@@ -188,11 +188,11 @@ func TestEvaluationShape(t *testing.T) {
 			w.refused(w.do("POST", evaluation, c.body), 400, "malformed", c.field)
 		})
 	}
-	w.refused(w.do("POST", evaluation, whole(""), header("Content-Type", "text/plain")), 415, "unsupported-media-type", "")
+	w.refused(w.do("POST", evaluation, whole(""), header("Content-Type", "text/plain")), 400, "malformed", "")
 	w.refused(w.do("GET", evaluation, nil), 405, "method-not-allowed", "")
 
 	meta := w.do("GET", "/.well-known/authzen-configuration", nil).json(t)
-	if meta["policy_decision_point"] != w.Origin || meta["access_evaluation_endpoint"] != w.Origin+evaluation || len(meta) != 2 {
+	if meta["policy_decision_point"] != w.Origin || meta["access_evaluation_endpoint"] != w.Origin+evaluation || meta["access_evaluations_endpoint"] != w.Origin+evaluation+"s" || len(meta) != 3 {
 		t.Errorf("metadata: %v", meta)
 	}
 }

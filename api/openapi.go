@@ -45,6 +45,10 @@ func (s *server) describe() (err error) {
 			describeResolution(op, ok.Content[mediaResult].Schema)
 		case "/access/v1/evaluation": // an agent that asks for itself has none
 			op.Security = []map[string][]string{{"credential": {}}, {}}
+		case "/access/v1/evaluations":
+			op.Security = []map[string][]string{{"credential": {}}, {}}
+			one := ok.Content["application/json"] // without evaluations the answer is a decision
+			one.Schema = &huma.Schema{OneOf: []*huma.Schema{one.Schema, s.schema(EvaluationAnswer{})}}
 		}
 		o.AddOperation(op)
 	}
@@ -72,6 +76,9 @@ var public = []struct {
 	{http.MethodPost, "/access/v1/evaluation", "evaluate", "authzen", "May this act be done now?",
 		"OpenID AuthZEN Authorization API 1.0, Access Evaluation. An enforcement point sends its credential; an agent that asks for itself sends none, and its proof in context.proof is its credential.",
 		EvaluationRequest{}, "application/json", "The decision; a denial is an answer, not an error", EvaluationAnswer{}},
+	{http.MethodPost, "/access/v1/evaluations", "evaluate-all", "authzen", "May these acts be done now?",
+		"OpenID AuthZEN Authorization API 1.0, Access Evaluations: up to 100, each act with a proof of its own. One that fails is a denial that says why in context.error; without evaluations it is an Access Evaluation.",
+		EvaluationsRequest{}, "application/json", "Decisions, in order", EvaluationsAnswer{}},
 	{http.MethodPost, "/v1/verify", "verify", "verify", "Whether a grant token and action proof stand now",
 		"For a resource server of any organization. It weighs no policy, consumes nothing and records nothing: " +
 			"who executes on this word alone gives up replay protection, policy and evidence.",

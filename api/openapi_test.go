@@ -271,6 +271,7 @@ func TestEveryOperation(t *testing.T) {
 		{id: "enrol", good: call{"/v1/enrolments", enrolment}, bad: call{"/v1/enrolments", enrolment}, noAccess: true},
 		{id: "remove-issuer", good: call{"/v1/orgs/operator/workload-issuers/" + issuer.Value.ID, nil}, bad: call{"/v1/orgs/operator/workload-issuers/x", nil}},
 		{id: "evaluate", good: call{"/access/v1/evaluation", ask()}, bad: call{"/access/v1/evaluation", `{}`}, noAccess: true},
+		{id: "evaluate-all", good: call{"/access/v1/evaluations", map[string]any{"evaluations": []any{ask()}}}, bad: call{"/access/v1/evaluations", `{}`}, noAccess: true},
 		{id: "authzen-configuration", good: call{"/.well-known/authzen-configuration", nil}, noAccess: true},
 		{id: "get-log", good: call{"/v1/log", nil}, noAccess: true},
 		{id: "get-checkpoint", good: call{"/log/checkpoint", nil}, noAccess: true},

@@ -199,6 +199,7 @@ func (s *server) routes() *gin.Engine {
 
 	// OpenID AuthZEN Authorization API 1.0.
 	e.POST("/access/v1/evaluation", s.limit, s.asker, s.openBody, s.evaluate)
+	e.POST("/access/v1/evaluations", s.limit, s.asker, s.openBody, s.evaluateAll)
 	e.GET("/.well-known/authzen-configuration", s.authzenMetadata)
 
 	// Public: the log, DIDs, the description of all this.

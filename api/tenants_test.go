@@ -122,7 +122,8 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		// Any org's resource server may ask; who proves nothing is told nothing.
 		"POST /v1/verify": {body: act},
 		// A principal asks for no decisions.
-		"POST /access/v1/evaluation": shut(act),
+		"POST /access/v1/evaluation":  shut(act),
+		"POST /access/v1/evaluations": shut(map[string]any{"evaluations": []any{act}}),
 	}
 }
 
