@@ -46,6 +46,7 @@ type EvaluationContext struct {
 	Task     string   `json:"task,omitempty"`
 	Domain   string   `json:"domain,omitempty" doc:"Asserted by the enforcement point, if it is registered for it"`
 	Workflow string   `json:"workflow,omitempty" doc:"As domain"`
+	Tool     string   `json:"tool,omitempty" doc:"As domain: base64url SHA-256 of the description of the tool that will be called, in its RFC 8785 form"`
 	_        struct{} `additionalProperties:"true"`
 }
 
@@ -150,7 +151,7 @@ func readEvaluation(body []byte) (policy.Request, error) {
 	}
 	if x := in.Context; x != nil {
 		req.Token, req.Proof, req.Act.Task = x.Token, x.Proof, x.Task
-		req.Context = policy.Context{Domain: x.Domain, Workflow: x.Workflow}
+		req.Context = policy.Context{Domain: x.Domain, Workflow: x.Workflow, Tool: x.Tool}
 	}
 	return req, nil
 }

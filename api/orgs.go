@@ -80,7 +80,8 @@ func (s *server) getOrg(ctx context.Context, call registry.Call, in *OrgPath) (*
 
 // NewCatalogue is the body of put-catalogue.
 type NewCatalogue struct {
-	Actions []NewAction `json:"actions" maxItems:"1000"`
+	Actions  []NewAction `json:"actions" maxItems:"1000"`
+	Replaces string      `json:"replaces,omitempty" doc:"Digest of the catalogue that it was made from; 409 if that is not in force any more"`
 }
 
 // NewAction says what an action of the catalogue does to the world.
@@ -94,6 +95,10 @@ type NewAction struct {
 	Workflow      string                 `json:"workflow,omitempty"`
 	CompensatedBy string                 `json:"compensated_by,omitempty" doc:"verb:type that undoes it; for a compensable action"`
 	CompensateIn  int64                  `json:"compensate_in,omitempty" doc:"Seconds within which it can be undone"`
+
+	Tool  string          `json:"tool,omitempty" doc:"What it was imported from: the tool, as it calls itself"`
+	Pin   string          `json:"pin,omitempty" doc:"base64url SHA-256 of the tool's description: asserted as another, the action is refused"`
+	Guess *registry.Guess `json:"guess,omitempty" doc:"What the description suggests, until a policy author has reviewed it; so long the action must be irreversible, egress and material"`
 }
 
 // CatalogueAnswer is a catalogue and the event that records it.
@@ -110,7 +115,7 @@ func (s *server) putCatalogue(ctx context.Context, call registry.Call, in *struc
 	for i, a := range in.Body.Actions {
 		actions[i] = registry.CatalogueAction(a)
 	}
-	out, err := s.Registry.ActivateCatalogue(ctx, call, in.Org, actions)
+	out, err := s.Registry.ActivateCatalogue(ctx, call, in.Org, actions, in.Body.Replaces)
 	if err != nil {
 		return nil, err
 	}

@@ -50,10 +50,19 @@ func (c *Client) Orgs(ctx context.Context) iter.Seq2[Org, error] {
 
 // ActivateCatalogue replaces an org's set of actions.
 func (c *Client) ActivateCatalogue(ctx context.Context, org string, actions []CatalogueAction) (Change[Catalogue], error) {
+	return c.ReplaceCatalogue(ctx, org, actions, "")
+}
+
+// ReplaceCatalogue is ActivateCatalogue where the set in force still has the digest
+// replaces; else it is a *Problem of status 409.
+func (c *Client) ReplaceCatalogue(ctx context.Context, org string, actions []CatalogueAction, replaces string) (Change[Catalogue], error) {
 	if actions == nil {
 		actions = []CatalogueAction{}
 	}
 	in := map[string]any{"actions": actions}
+	if replaces != "" {
+		in["replaces"] = replaces
+	}
 	return change[Catalogue](ctx, c, http.MethodPut, at("/v1/orgs", org)+"/catalogue", "catalogue", in)
 }
 

@@ -278,6 +278,21 @@ type CatalogueAction struct {
 	Workflow      string `json:"workflow,omitempty"`
 	CompensatedBy string `json:"compensated_by,omitempty"`
 	CompensateIn  int64  `json:"compensate_in,omitempty"` // seconds
+
+	// Of an imported action: the tool, the digest of its description, and what that
+	// suggests until a policy author has reviewed it.
+	Tool  string `json:"tool,omitempty"`
+	Pin   string `json:"pin,omitempty"`
+	Guess *Guess `json:"guess,omitempty"`
+}
+
+// Guess is what the description of a tool suggests of an action.
+type Guess struct {
+	Reversibility string `json:"reversibility"`
+	Egress        bool   `json:"egress"`
+	Material      bool   `json:"material"`
+	CompensatedBy string `json:"compensated_by,omitempty"`
+	Why           string `json:"why"`
 }
 
 // Catalogue is an org's set of actions.
@@ -370,6 +385,7 @@ type Context struct {
 	Task     string `json:"task,omitempty"`
 	Domain   string `json:"domain,omitempty"`
 	Workflow string `json:"workflow,omitempty"`
+	Tool     string `json:"tool,omitempty"` // digest of the description of the tool that will be called
 }
 
 // EvaluationRequest asks whether an act may be done now.

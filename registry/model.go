@@ -294,6 +294,22 @@ type CatalogueAction struct {
 	Workflow      string        `json:"workflow,omitempty"`
 	CompensatedBy string        `json:"compensated_by,omitempty"` // verb:type
 	CompensateIn  int64         `json:"compensate_in,omitempty"`  // seconds
+
+	// Of an entry that was imported: the tool that it is about, and the digest of the
+	// description that was read (package tools). Guess is there until a policy author
+	// has reviewed the entry; so long it is irreversible, egress and material.
+	Tool  string `json:"tool,omitempty"`
+	Pin   string `json:"pin,omitempty"`
+	Guess *Guess `json:"guess,omitempty"`
+}
+
+// Guess is what the description of a tool suggests of an action.
+type Guess struct {
+	Reversibility Reversibility `json:"reversibility"`
+	Egress        bool          `json:"egress"`
+	Material      bool          `json:"material"`
+	CompensatedBy string        `json:"compensated_by,omitempty"`
+	Why           string        `json:"why"`
 }
 
 // Catalogue is an org's set of actions, activated whole.

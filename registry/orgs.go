@@ -227,9 +227,10 @@ func (r *Registry) ListPEPs(ctx context.Context, c Caller, orgRef string, p Page
 	return listIn(ctx, r, c, orgRef, p, Tx.ListPEPs)
 }
 
-// ActivateCatalogue replaces an org's set of actions. Decisions in flight are
+// ActivateCatalogue replaces an org's set of actions; where replaces is not empty,
+// only the set of that digest: Conflict if another is in force. Decisions in flight are
 // made again.
-func (r *Registry) ActivateCatalogue(ctx context.Context, call Call, orgRef string, actions []CatalogueAction) (Outcome[Catalogue], error) {
+func (r *Registry) ActivateCatalogue(ctx context.Context, call Call, orgRef string, actions []CatalogueAction, replaces string) (Outcome[Catalogue], error) {
 	var none Outcome[Catalogue]
 	if len(actions) > MaxPage {
 		return none, &Error{Kind: TooLarge, Field: "/actions", Detail: fmt.Sprintf("more than %d actions", MaxPage)}
@@ -258,6 +259,14 @@ func (r *Registry) ActivateCatalogue(ctx context.Context, call Call, orgRef stri
 		}
 		if err := call.Caller.may(org.ID, RolePolicyAuthor); err != nil {
 			return cat, nil, err
+		}
+		if replaces != "" {
+			switch old, err := tx.Catalogue(org.ID); {
+			case err != nil:
+				return cat, nil, err
+			case old.Digest != replaces:
+				return cat, nil, &Error{Kind: Conflict, Code: "replaced", Field: "/replaces", Detail: "another catalogue has come into force since"}
+			}
 		}
 		cat.Org = org.ID
 		return cat, &EventDraft{Type: EventCatalogueActivated, Org: org.ID, Body: CatalogueActivated{cat.Digest, len(sorted)}},
@@ -295,6 +304,9 @@ func (a CatalogueAction) check(at string) error {
 	default:
 		return Invalid(at+"/reversibility", "must be reversible, compensable or irreversible")
 	}
+	if err := a.checkImport(at); err != nil {
+		return err
+	}
 	if err := checkLevel(at+"/min_level", a.MinLevel); err != nil {
 		return err
 	}
@@ -306,6 +318,27 @@ func (a CatalogueAction) check(at string) error {
 		}
 	}
 	return nil
+}
+
+// checkImport: until somebody has looked at it, a tool's own word makes nothing safer.
+func (a CatalogueAction) checkImport(at string) error {
+	if err := checkText(at+"/tool", a.Tool, maxText, false); err != nil {
+		return err
+	}
+	if a.Pin != "" && !canon.IsDigest(a.Pin) {
+		return Invalid(at+"/pin", "must be the base64url SHA-256 of the tool's description, 43 characters")
+	}
+	switch {
+	case a.Guess == nil:
+		return nil
+	case a.Reversibility != Irreversible || !a.Egress || !a.Material:
+		return Invalid(at+"/guess", "an action that nobody has reviewed is irreversible, egress and material")
+	case !slices.Contains([]Reversibility{Reversible, Compensable, Irreversible}, a.Guess.Reversibility):
+		return Invalid(at+"/guess/reversibility", "must be reversible, compensable or irreversible")
+	case a.Guess.CompensatedBy != "" && checkAction("", a.Guess.CompensatedBy) != nil:
+		return Invalid(at+"/guess/compensated_by", "must be verb:type, such as delete:invoices")
+	}
+	return checkText(at+"/guess/why", a.Guess.Why, maxText, false)
 }
 
 // checkAction refuses what is not verb:type in the grammar of capabilities.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/capability"
@@ -228,7 +229,7 @@ func TestTenantsAreIsolated(t *testing.T) {
 			_, err := h.RegisterPEP(ctx, c, registry.NewPEP{Org: "acme", Name: "p", Resources: []string{"https://x"}})
 			return err
 		},
-		"set catalogue": func(c registry.Call) error { _, err := h.ActivateCatalogue(ctx, c, "acme", nil); return err },
+		"set catalogue": func(c registry.Call) error { _, err := h.ActivateCatalogue(ctx, c, "acme", nil, ""); return err },
 	}
 	for name, try := range tries {
 		want(t, "a rival: "+name, try(foreign), registry.NotFound)
@@ -254,9 +255,9 @@ func TestRoles(t *testing.T) {
 	kill := registry.Scope{Kind: registry.ScopeOrg, ID: org.ID}
 	_, err := h.SetKill(ctx, auditor, kill, "")
 	want(t, "an auditor kills", err, registry.Denied)
-	_, err = h.ActivateCatalogue(ctx, registrar, "", nil)
+	_, err = h.ActivateCatalogue(ctx, registrar, "", nil, "")
 	want(t, "a registrar writes policy", err, registry.Denied)
-	if _, err := h.ActivateCatalogue(ctx, author, "", nil); err != nil {
+	if _, err := h.ActivateCatalogue(ctx, author, "", nil, ""); err != nil {
 		t.Error(err)
 	}
 	if _, err := h.SetKill(ctx, registrar, kill, "drill"); err != nil {
@@ -284,13 +285,28 @@ func TestCatalogueIsChecked(t *testing.T) {
 		"no undo":        {Action: "read:x", Reversibility: registry.Compensable, CompensateIn: 60},
 		"undo of nought": {Action: "read:x", Reversibility: registry.Reversible, CompensatedBy: "undo:x"},
 		"level":          {Action: "read:x", Reversibility: registry.Reversible, MinLevel: 5},
+		"pin":            {Action: "read:x", Reversibility: registry.Reversible, Pin: "abc"},
+		"guessed safe":   {Action: "read:x", Reversibility: registry.Reversible, Egress: true, Material: true, Guess: &registry.Guess{Reversibility: registry.Reversible}},
+		"guessed inside": {Action: "read:x", Reversibility: registry.Irreversible, Material: true, Guess: &registry.Guess{Reversibility: registry.Reversible}},
+		"guess":          {Action: "read:x", Reversibility: registry.Irreversible, Egress: true, Material: true, Guess: &registry.Guess{Reversibility: "maybe"}},
+		"guessed undo":   {Action: "read:x", Reversibility: registry.Irreversible, Egress: true, Material: true, Guess: &registry.Guess{Reversibility: registry.Compensable, CompensatedBy: "x"}},
 	} {
-		_, err := h.ActivateCatalogue(t.Context(), h.Call(), "", []registry.CatalogueAction{a})
+		_, err := h.ActivateCatalogue(t.Context(), h.Call(), "", []registry.CatalogueAction{a}, "")
 		want(t, name, err, registry.Malformed)
 	}
 	twice := registry.CatalogueAction{Action: "read:x", Reversibility: registry.Reversible}
-	_, err := h.ActivateCatalogue(t.Context(), h.Call(), "", []registry.CatalogueAction{twice, twice})
+	_, err := h.ActivateCatalogue(t.Context(), h.Call(), "", []registry.CatalogueAction{twice, twice}, "")
 	want(t, "named twice", err, registry.Malformed)
+
+	first, err := h.ActivateCatalogue(t.Context(), h.Call(), "", []registry.CatalogueAction{twice}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.ActivateCatalogue(t.Context(), h.Call(), "", nil, canon.Digest(nil))
+	want(t, "made from another", err, registry.Conflict)
+	if _, err := h.ActivateCatalogue(t.Context(), h.Call(), "", nil, first.Value.Digest); err != nil {
+		t.Errorf("made from the one in force: %v", err)
+	}
 }
 
 func TestStablePaging(t *testing.T) {

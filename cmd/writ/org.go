@@ -201,7 +201,7 @@ and asks for a decision on each act that reaches it.
 	}
 	create.Flags().StringVar(&in.Org, "org", "", "org, by id or name (default: that of the credential)")
 	create.Flags().StringSliceVar(&in.Resources, "resource", nil, "id of a resource server that it guards; repeatable")
-	create.Flags().StringSliceVar(&in.ContextKeys, "context-key", nil, "context that it may assert (domain, workflow); repeatable")
+	create.Flags().StringSliceVar(&in.ContextKeys, "context-key", nil, "context that it may assert (domain, workflow, tool); repeatable")
 	_ = create.MarkFlagRequired("resource") // the flag exists
 	var org string
 	list := &cobra.Command{
@@ -278,22 +278,14 @@ compensate_in (seconds).`,
 		Use: "show", Short: "Show the active actions of an org", Args: cobra.NoArgs,
 		Example: "  writ catalogue show --org acme",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := conn.open(cmd)
-			if err != nil {
-				return err
-			}
-			ref, err := orgOrOwn(cmd, c, org)
-			if err != nil {
-				return err
-			}
-			cat, err := c.Catalogue(cmd.Context(), ref)
+			_, _, cat, err := conn.catalogue(cmd, org)
 			if err != nil {
 				return err
 			}
 			return conn.say(cmd, cat, func(s *screen) { showCatalogue(s, cat) })
 		},
 	}
-	cmd.AddCommand(put, show)
+	cmd.AddCommand(put, show, importCatalogueCmd(conn, &org), reviewCatalogueCmd(conn, &org))
 	return cmd
 }
 
@@ -351,6 +343,9 @@ func showCatalogue(s *screen, cat client.Catalogue) {
 		undo := a.Reversibility
 		if a.CompensatedBy != "" {
 			undo += fmt.Sprintf(" by %s within %s", a.CompensatedBy, shortDuration(time.Duration(a.CompensateIn)*time.Second))
+		}
+		if a.Guess != nil {
+			undo += " (not reviewed: " + a.Guess.Reversibility + "?)"
 		}
 		rows[i] = []string{a.Action, undo, yes[a.Material], yes[a.Egress], strconv.Itoa(a.MinLevel), a.Domain, a.Workflow}
 	}

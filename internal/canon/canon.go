@@ -313,6 +313,12 @@ func Digest(data []byte) string {
 	return string(text[:])
 }
 
+// IsDigest reports a text that Digest may return.
+func IsDigest(s string) bool {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	return err == nil && len(raw) == sha256.Size
+}
+
 // Nonce is n random bytes in base64url.
 func Nonce(n int) string {
 	b := make([]byte, n)

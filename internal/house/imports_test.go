@@ -49,6 +49,7 @@ var own = map[string][]string{
 	"registry/capability":          {"internal/canon", "internal/jose"},
 	"registry/pki":                 {"internal/jose", "registry/did"},
 	"registry/statuslist":          {"internal/canon", "internal/jose"},
+	"registry/tools":               {"internal/canon"},
 	"internal/workload":            {"internal/canon", "internal/jose", "registry", "registry/pki"},
 	"internal/resolve":             {"internal/canon", "registry/did"},
 	"anchor/tlog":                  {},

@@ -282,7 +282,7 @@ func (r Request) actDigest() (string, error) {
 // digest names the whole request, so that the same enforcement point repeating
 // the same body gets the recorded answer.
 func (r Request) digest(act string) string {
-	parts := []string{r.SubjectType, r.Subject, act, r.Token, r.Proof, r.Context.Domain, r.Context.Workflow}
+	parts := []string{r.SubjectType, r.Subject, act, r.Token, r.Proof, r.Context.Domain, r.Context.Workflow, r.Context.Tool}
 	form := make([]byte, 0, len(r.Token)+len(r.Proof)+512)
 	for _, part := range parts { // with lengths, so that no two lists are one text
 		form = append(binary.BigEndian.AppendUint64(form, uint64(len(part))), part...)

@@ -51,11 +51,17 @@ func TestJudge(t *testing.T) {
 		"context fits": {func(f *facts) {
 			f.pep.ContextKeys, f.context.Domain, f.grant.Domain = []string{"domain"}, "finance", "finance"
 		}, nil, Permit},
-		"verb none":      {func(f *facts) { f.act.Action = "execute" }, []Code{CapabilityNone}, Deny},
-		"not covered":    {func(f *facts) { f.act.Action = "write" }, []Code{CapabilityMissing}, Deny},
-		"irreversible":   {func(f *facts) { f.entry.Reversibility = registry.Irreversible }, []Code{ApprovalRequired}, StepUp},
-		"unproven":       {func(f *facts) { f.proof.code = "signature" }, []Code{PossessionFailed}, Deny},
-		"deny wins over": {func(f *facts) { f.entry.Reversibility = registry.Irreversible; f.grant.Status = registry.GrantRevoked }, []Code{GrantRevoked, ApprovalRequired}, Deny},
+		"tool not its":    {func(f *facts) { f.context.Tool = "x" }, []Code{ContextRefused}, Deny},
+		"tool fits":       {func(f *facts) { f.pep.ContextKeys, f.context.Tool, f.entry.Pin = []string{"tool"}, "x", "x" }, nil, Permit},
+		"tool of no pin":  {func(f *facts) { f.pep.ContextKeys, f.context.Tool = []string{"tool"}, "x" }, nil, Permit},
+		"tool changed":    {func(f *facts) { f.pep.ContextKeys, f.context.Tool, f.entry.Pin = []string{"tool"}, "y", "x" }, []Code{ToolChanged}, Deny},
+		"tool not told":   {func(f *facts) { f.pep.ContextKeys, f.entry.Pin = []string{"tool"}, "x" }, []Code{ToolChanged}, Deny},
+		"tool untellable": {func(f *facts) { f.entry.Pin = "x" }, nil, Permit},
+		"verb none":       {func(f *facts) { f.act.Action = "execute" }, []Code{CapabilityNone}, Deny},
+		"not covered":     {func(f *facts) { f.act.Action = "write" }, []Code{CapabilityMissing}, Deny},
+		"irreversible":    {func(f *facts) { f.entry.Reversibility = registry.Irreversible }, []Code{ApprovalRequired}, StepUp},
+		"unproven":        {func(f *facts) { f.proof.code = "signature" }, []Code{PossessionFailed}, Deny},
+		"deny wins over":  {func(f *facts) { f.entry.Reversibility = registry.Irreversible; f.grant.Status = registry.GrantRevoked }, []Code{GrantRevoked, ApprovalRequired}, Deny},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := sample(t, now)

@@ -47,6 +47,7 @@ var checks = []struct {
 	{"capability", checkCapability},
 	{"domain_workflow_level", checkStanding},
 	{"context", checkContext},
+	{"tool", checkTool},
 	{"reversibility", checkReversibility},
 }
 
@@ -211,6 +212,19 @@ func checkContext(f *facts) (out []Reason) {
 		}
 	}
 	return out
+}
+
+// checkTool holds the tool that will be called against the one that the catalogue
+// is about. An enforcement point that can tell must.
+func checkTool(f *facts) []Reason {
+	tells := f.pep != nil && slices.Contains(f.pep.ContextKeys, "tool")
+	switch {
+	case f.context.Tool != "" && !tells:
+		return []Reason{{ContextRefused, "tool"}}
+	case tells && f.entry.Pin != "" && f.context.Tool != f.entry.Pin:
+		return []Reason{{ToolChanged, f.entry.Tool}}
+	}
+	return nil
 }
 
 func grantField(f *facts, get func(*registry.Grant) string) string {

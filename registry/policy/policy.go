@@ -53,6 +53,7 @@ const (
 	WorkflowRefused    Code = "workflow_refused"
 	LevelTooLow        Code = "level_too_low"
 	ContextRefused     Code = "context_refused"
+	ToolChanged        Code = "tool_changed"
 	ApprovalRequired   Code = "approval_required"
 	SubjectUnsupported Code = "subject_unsupported"
 
@@ -96,6 +97,7 @@ var Meanings = map[Code]string{
 	WorkflowRefused:    "the action belongs to a workflow that the grant or the agent does not have",
 	LevelTooLow:        "the action needs a higher authority level",
 	ContextRefused:     "the enforcement point asserted context that it may not assert",
+	ToolChanged:        "the tool is not described as it was when a policy author put it into the catalogue",
 	ApprovalRequired:   "the act cannot be undone: a human must approve it",
 	SubjectUnsupported: "only registered agents are decided about",
 
@@ -133,6 +135,7 @@ type Request struct {
 type Context struct {
 	Domain   string
 	Workflow string
+	Tool     string // digest of the description of the tool that will be called
 }
 
 // Decision is the PDP's answer.

@@ -344,7 +344,7 @@ func (h *House) PEPCall(t testing.TB) registry.Call {
 // "verb:type reversibility [egress] [material]".
 func (h *House) Catalogue(t testing.TB, actions ...registry.CatalogueAction) {
 	t.Helper()
-	if _, err := h.ActivateCatalogue(t.Context(), h.Call(), registry.HouseOrg, actions); err != nil {
+	if _, err := h.ActivateCatalogue(t.Context(), h.Call(), registry.HouseOrg, actions, ""); err != nil {
 		t.Fatalf("activate catalogue: %v", err)
 	}
 }

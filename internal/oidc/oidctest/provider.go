@@ -144,7 +144,7 @@ func (p *Provider) start(t *testing.T) {
 
 // Stop ends the process.
 func (p *Provider) Stop() {
-	p.stdin.Close() // it ends when its input does
+	p.stdin.Close()  // it ends when its input does
 	_ = p.cmd.Wait() // it may have been stopped before
 }
 
