@@ -26,6 +26,10 @@ func (s *server) routeEvents() {
 			Description: "The strongest receipt there is now, a *.writ.json file (docs/schemas/receipt.schema.json)",
 			Content:     map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Type: "object", AdditionalProperties: true}}},
 		}}}, s.getReceipt)
+	route(s, huma.Operation{OperationID: "get-decision-key", Method: http.MethodGet, Path: "/v1/events/{cid}/key", Tags: []string{"events"},
+		Summary:     "Whether the key that signed for a decision was the agent's then, by the order of the log",
+		Description: "The receipts of the events that added and ended the key, which anyone verifies offline beside that of the decision.",
+	}, s.getDecisionKey)
 }
 
 func (s *server) listEvents(ctx context.Context, call registry.Call, in *struct {
@@ -117,4 +121,56 @@ func (s *server) receipt(ctx context.Context, c registry.Caller, cid string, dis
 	}
 	file, err = receipt.Marshal()
 	return `attachment; filename="` + cid + `.writ.json"`, file, err // a CID has no quotes
+}
+
+// DecisionKeyAnswer says between which places of the log the key counted that
+// signed a decision's action proof.
+type DecisionKeyAnswer struct {
+	DID              string    `json:"did"`
+	Thumbprint       string    `json:"thumbprint" doc:"RFC 7638"`
+	DecidedIndex     uint64    `json:"decided_index" doc:"Place of the decision"`
+	Added            KeyEvent  `json:"added" doc:"agent.requested or agent.key_rotated"`
+	Ended            *KeyEvent `json:"ended,omitempty" doc:"agent.key_rotated, agent.key_ended or agent.revoked; absent while the key counts"`
+	ValidWhenDecided bool      `json:"valid_when_decided" doc:"added.from < decided_index, and decided_index < ended.from if it has ended"`
+}
+
+// KeyEvent is an event in the life of a key.
+type KeyEvent struct {
+	Type    string  `json:"type"`
+	CID     string  `json:"cid"`
+	Index   uint64  `json:"index"`
+	From    uint64  `json:"from" doc:"Place of the log from which on it holds: its own or, of a compromise, perhaps an earlier one"`
+	Receipt receipt `json:"receipt" doc:"A *.writ.json file, canonical as it stands here"`
+}
+
+// receipt is a file within an answer.
+type receipt struct{ json.RawMessage }
+
+// Schema says that it is an object with a schema of its own.
+func (receipt) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: "object", AdditionalProperties: true, Description: "docs/schemas/receipt.schema.json"}
+}
+
+func (s *server) getDecisionKey(ctx context.Context, call registry.Call, in *EventPath) (*plain[DecisionKeyAnswer], error) {
+	k, err := s.Registry.FindDecisionKey(ctx, call.Caller, in.CID)
+	if err != nil {
+		return nil, err
+	}
+	a := DecisionKeyAnswer{DID: k.DID, Thumbprint: k.Thumbprint, DecidedIndex: k.Decided, ValidWhenDecided: k.ValidWhenDecided()}
+	if a.Added, err = s.keyEvent(ctx, call.Caller, k.Added, k.Added.Index); err != nil {
+		return nil, err
+	}
+	if k.Ended != nil {
+		ended, err := s.keyEvent(ctx, call.Caller, *k.Ended, k.From)
+		if err != nil {
+			return nil, err
+		}
+		a.Ended = &ended
+	}
+	return &plain[DecisionKeyAnswer]{a}, nil
+}
+
+func (s *server) keyEvent(ctx context.Context, c registry.Caller, e registry.Event, from uint64) (KeyEvent, error) {
+	_, file, err := s.receipt(ctx, c, e.CID, false)
+	return KeyEvent{Type: e.Type, CID: e.CID, Index: e.Index, From: from, Receipt: receipt{file}}, err
 }

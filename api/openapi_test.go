@@ -160,6 +160,13 @@ func TestEveryOperation(t *testing.T) {
 	}
 	ask := func() any { return authzen(a.Ask(t, g, "read", "invoices", "7", `{"a":1.5}`)) }
 
+	d, err := w.PDP.Decide(t.Context(), w.PEPCall(t), a.Ask(t, g, "read", "invoices", "1", ""))
+	if err != nil || d.Event == nil {
+		t.Fatal(d, err)
+	}
+	decided := d.Event.CID
+	w.checkpoint()
+
 	clerk := w.must("POST", "/v1/principals", `{"roles":["auditor"]}`)["principal"].(map[string]any)["id"].(string)
 	person, mine := "/v1/principals/"+clerk, "/v1/peps/"+w.PEP(t, "mine", []string{"https://mine.example"}).Caller.ID
 	session := func() string {
@@ -245,6 +252,7 @@ func TestEveryOperation(t *testing.T) {
 		{id: "list-events", good: call{"/v1/events?order=newest&limit=3", nil}, bad: call{"/v1/events?order=x", nil}},
 		{id: "get-event", good: call{"/v1/events/" + cid, nil}, bad: call{"/v1/events/x", nil}},
 		{id: "get-receipt", good: call{"/v1/events/" + cid + "/receipt", nil}, bad: call{"/v1/events/" + cid + "/receipt?disclose=some", nil}},
+		{id: "get-decision-key", good: call{"/v1/events/" + decided + "/key", nil}, bad: call{"/v1/events/" + cid + "/key", nil}},
 		{id: "put-org-domain", good: call{"/v1/orgs/acme/domain", `{"domain":""}`}, bad: call{"/v1/orgs/acme/domain", `{"domain":"localhost"}`}},
 		{id: "add-trust", good: call{"/v1/trust", trust}, bad: call{"/v1/trust", trust}},
 		{id: "list-trust", good: call{"/v1/trust", nil}, bad: call{"/v1/trust?org=nobody", nil}},

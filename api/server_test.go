@@ -32,6 +32,7 @@ type world struct {
 	url string
 
 	handler http.Handler
+	logKey  string // C2SP signed-note verifier key
 	logs    *lines
 	sign    *anchor.Checkpointer
 	spec    *huma.OpenAPI
@@ -77,7 +78,7 @@ func open(t testing.TB, change ...func(*api.Config)) *world {
 	home := anchor.NewFileHome(filepath.Join(t.TempDir(), "checkpoint"))
 	log := h.DB.Log(registrytest.LogOrigin)
 	sign := anchor.NewCheckpointer(anchor.CheckpointerConfig{Log: log, Signer: signer, Verifier: verifier, Store: h.DB.Checkpoints(), Home: home, Now: h.Clock.Now})
-	w := &world{House: h, t: t, logs: &lines{}, sign: sign}
+	w := &world{House: h, t: t, logKey: vkey, logs: &lines{}, sign: sign}
 	cfg := api.Config{
 		Registry: h.Registry, PDP: h.PDP, Log: log, LogKey: vkey, Checkpoints: sign,
 		Receipts: anchor.NewProver(anchor.ProverConfig{Log: log, Events: artifacts{h.Store}, Checkpoints: sign, Store: h.DB.Checkpoints(), LogKey: vkey}),

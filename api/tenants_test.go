@@ -82,6 +82,7 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		"GET /v1/events":                                                  {query: of, shut: true},
 		"GET /v1/events/{cid}":                                            shut(nil),
 		"GET /v1/events/{cid}/receipt":                                    shut(nil),
+		"GET /v1/events/{cid}/key":                                        shut(nil),
 		"GET /v1/anchors":                                                 {}, // of the one log of all orgs: sizes, hashes and ledgers
 		"POST /v1/trust":                                                  shut(map[string]any{"org": v["org"], "issuer": "did:web:mole.example", "token_keys": []string{registrytest.Key(1).Public().Multikey()}, "log_key": registrytest.LogKey(t, "mole.example/log", 1), "audiences": []string{"https://erp.example"}, "capabilities": "read:invoices"}),
 		"GET /v1/trust":                                                   {query: of, shut: true},

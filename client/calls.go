@@ -350,6 +350,13 @@ func (c *Client) Receipt(ctx context.Context, cid string, disclose bool) ([]byte
 	return a.body, err
 }
 
+// DecisionKey returns whether the key that signed for a decision was the agent's
+// then, with the receipts that verify.VerifyKey checks offline beside the
+// decision's own.
+func (c *Client) DecisionKey(ctx context.Context, cid string) (DecisionKey, error) {
+	return fetch[DecisionKey](ctx, c, at("/v1/events", cid)+"/key")
+}
+
 // Anchors lists the attempts to anchor heads of the log, newest first.
 func (c *Client) Anchors(ctx context.Context) iter.Seq2[Anchor, error] {
 	return list[Anchor](ctx, c, "/v1/anchors", nil)

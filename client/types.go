@@ -357,6 +357,26 @@ type EventRecord struct {
 	Explanation []Reason           `json:"explanation,omitempty"`
 }
 
+// DecisionKey is the key that signed a decision's action proof, with the events
+// between which it counted.
+type DecisionKey struct {
+	DID              string    `json:"did"`
+	Thumbprint       string    `json:"thumbprint"`
+	DecidedIndex     uint64    `json:"decided_index"`
+	Added            KeyEvent  `json:"added"`
+	Ended            *KeyEvent `json:"ended,omitempty"` // nil while the key counts
+	ValidWhenDecided bool      `json:"valid_when_decided"`
+}
+
+// KeyEvent is an event in the life of a key.
+type KeyEvent struct {
+	Type    string          `json:"type"`
+	CID     string          `json:"cid"`
+	Index   uint64          `json:"index"`
+	From    uint64          `json:"from"`    // place of the log from which on it holds; of a compromise perhaps before Index
+	Receipt json.RawMessage `json:"receipt"` // a *.writ.json file as it is, without a final line feed
+}
+
 // Reason is why a verdict is what it is.
 type Reason struct {
 	Code    string `json:"code"`

@@ -109,6 +109,7 @@ func (v *verification) decision(e *envelope, open map[string]json.RawMessage) {
 		v.add("agent signature", Failed, "", "%v", err)
 		return
 	default:
+		v.signer = &signer{did: body.DID, thumbprint: key}
 		v.add("agent signature", Verified, "agent key "+key, "the action proof is signed by the key that the token binds to %s", body.DID)
 		at := time.Unix(claims.IssuedAt, 0).UTC().Format(time.RFC3339)
 		v.fact(fmt.Sprintf("whoever holds key %s asked for this act at %s, on %s", key, claims.Audience, at), byAgent, "act digest "+claims.ActDigest)

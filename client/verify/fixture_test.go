@@ -35,8 +35,10 @@ type world struct {
 	log      *memoryLog
 	artifact []byte
 	index    uint64
+	others   map[uint64][]byte // artifacts of other events, by their places
 	anchors  []anchor.AnchorRecord
 	open     []anchor.ReceiptDisclosure
+	skey     string
 	vkey     string
 	headKey  *secp256k1.PrivateKey
 	store    *memoryStore
@@ -66,24 +68,35 @@ type decision struct {
 	claims      capability.ActionClaims
 	body        map[string]any
 	disclosures map[string]any
+	others      map[uint64]event // of the log, by their places
+	logOf       *world           // whose log key signs; nil = a new one
+}
+
+// event is another event of the log.
+type event struct {
+	typ  string
+	body map[string]any
 }
 
 func newWorldWith(t testing.TB, edit func(*decision)) *world {
 	t.Helper()
 	ctx := context.Background()
-	w := &world{log: newMemoryLog(), store: &memoryStore{}, index: 300}
+	w := &world{log: newMemoryLog(), store: &memoryStore{}, index: 300, others: map[uint64][]byte{}}
 	w.headKey = must(secp256k1.GeneratePrivateKey())(t)
-	w.decide(t, edit)
+	logOf := w.decide(t, edit)
 
 	skey, vkey, err := note.GenerateKey(rand.Reader, origin)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if logOf != nil {
+		skey, vkey = logOf.skey, logOf.vkey
+	}
 	wskey, wvkey, err := note.GenerateKey(rand.Reader, "witness.example/w1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.vkey, w.witness = vkey, wvkey
+	w.skey, w.vkey, w.witness = skey, vkey, wvkey
 	signer := must(note.NewSigner(skey))(t)
 	verifier := must(note.NewVerifier(vkey))(t)
 	c := anchor.NewCheckpointer(anchor.CheckpointerConfig{
@@ -94,6 +107,8 @@ func newWorldWith(t testing.TB, edit func(*decision)) *world {
 		entry := verify.EntryOf([]byte{byte(i), byte(i >> 8)})
 		if uint64(i) == w.index {
 			entry = verify.EntryOf(w.artifact)
+		} else if artifact := w.others[uint64(i)]; artifact != nil {
+			entry = verify.EntryOf(artifact)
 		}
 		w.log.commit(t, entry)
 		if i+1 == 500 || i+1 == 600 || i+1 == 700 {
@@ -121,8 +136,9 @@ func newWorldWith(t testing.TB, edit func(*decision)) *world {
 	return w
 }
 
-// decide makes the event: an agent's signed act, permitted.
-func (w *world) decide(t testing.TB, edit func(*decision)) {
+// decide makes the event: an agent's signed act, permitted. It returns whose log
+// key to use.
+func (w *world) decide(t testing.TB, edit func(*decision)) *world {
 	t.Helper()
 	registry := must(jose.GenerateEd25519())(t)
 	agent := must(jose.GenerateP256())(t)
@@ -166,10 +182,17 @@ func (w *world) decide(t testing.TB, edit func(*decision)) {
 		w.open = append(w.open, anchor.ReceiptDisclosure{Name: opened.Name, Salt: opened.Salt, Value: opened.Value})
 	}
 	d.body["commitments"] = commitments
-	w.artifact = must(canon.Marshal(map[string]any{
-		"v": 1, "type": "decision", "log": origin, "org": "o1", "time": "2026-11-21T10:00:00.000Z", "nonce": canon.Nonce(32),
-		"body": d.body,
-	}))(t)
+	artifact := func(typ string, body map[string]any) []byte {
+		return must(canon.Marshal(map[string]any{
+			"v": 1, "type": typ, "log": origin, "org": "o1", "time": "2026-11-21T10:00:00.000Z", "nonce": canon.Nonce(32),
+			"body": body,
+		}))(t)
+	}
+	w.artifact = artifact("decision", d.body)
+	for i, e := range d.others {
+		w.others[i] = artifact(e.typ, e.body)
+	}
+	return d.logOf
 }
 
 // anchored adds an anchor of the head at size.
@@ -209,15 +232,27 @@ func (w *world) receipt(t testing.TB, disclose bool) []byte {
 	return must(r.Marshal())(t)
 }
 
+// other returns the file of another event.
+func (w *world) other(t testing.TB, index uint64) []byte {
+	t.Helper()
+	r := must(w.prover.Receipt(context.Background(), verify.CIDOf(w.others[index])))(t)
+	return must(r.Marshal())(t)
+}
+
 // check signs a checkpoint of the log as it is now.
 func (w *world) check() error { return w.signer.Check(context.Background()) }
 
 // Artifact implements anchor.Events.
 func (w *world) Artifact(_ context.Context, cid string) ([]byte, uint64, string, error) {
-	if cid != verify.CIDOf(w.artifact) {
-		return nil, 0, "", errUnknown
+	if cid == verify.CIDOf(w.artifact) {
+		return w.artifact, w.index, origin, nil
 	}
-	return w.artifact, w.index, origin, nil
+	for i, artifact := range w.others {
+		if cid == verify.CIDOf(artifact) {
+			return artifact, i, origin, nil
+		}
+	}
+	return nil, 0, "", errUnknown
 }
 
 // NewestAnchors implements anchor.AnchorSource.

@@ -21,8 +21,11 @@ package verify
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/writ-registry/writ/anchor/tlog"
 )
 
 // Status is what became of a layer.
@@ -68,6 +71,8 @@ type Report struct {
 	Origin string `json:"origin,omitempty"` // of the log
 	Index  uint64 `json:"index"`            // of the entry
 	Size   uint64 `json:"size"`             // of the checkpoint's tree
+
+	Key *KeyReport `json:"key,omitempty"` // of [VerifyKey], if OK
 
 	Artifact []byte `json:"-"` // the event's bytes, if OK
 }
@@ -136,7 +141,11 @@ func (e *Error) Error() string {
 func Verify(ctx context.Context, receipt []byte, trust Trust, rpc *RPC) (Report, error) {
 	v := &verification{trust: trust, rpc: rpc}
 	v.run(ctx, receipt)
+	return v.conclude()
+}
 
+// conclude returns the report and what failed in it.
+func (v *verification) conclude() (Report, error) {
 	var failed []Layer
 	for _, l := range v.report.Layers {
 		if l.Status == Failed {
@@ -145,18 +154,24 @@ func Verify(ctx context.Context, receipt []byte, trust Trust, rpc *RPC) (Report,
 	}
 	if len(failed) > 0 {
 		v.report.Grade = Grade{Level: "none"}
-		v.report.Artifact, v.report.Facts = nil, nil
+		v.report.Artifact, v.report.Facts, v.report.Key = nil, nil, nil
 		return v.report, &Error{failed}
 	}
 	v.report.OK = true
 	return v.report, nil
 }
 
-// verification is one call of Verify.
+// verification is the check of one receipt.
 type verification struct {
 	trust  Trust
 	rpc    *RPC
 	report Report
+
+	// What the layers of VerifyKey need of the others.
+	body       json.RawMessage // of the event
+	head       tlog.Checkpoint // that the log's key signed; zero where it did not
+	logKeyText string          // as the receipt names it
+	signer     *signer         // of a decision, where its signature was verified
 }
 
 func (v *verification) add(layer string, s Status, root, format string, args ...any) {
@@ -178,6 +193,9 @@ func (v *verification) run(ctx context.Context, data []byte) {
 
 	event := v.artifact(file)
 	head, ok := v.inclusion(file)
+	if ok {
+		v.head, v.logKeyText = head, file.logKey
+	}
 	v.witnesses(file, ok)
 	if event != nil && ok && event.Log != head.Origin {
 		v.add("origin", Failed, "", "the event says it is of log %q, the checkpoint is of %q", event.Log, head.Origin)
@@ -189,6 +207,7 @@ func (v *verification) run(ctx context.Context, data []byte) {
 		v.add(fmt.Sprintf("%q", name), Unverified, "", "this verifier does not know this layer")
 	}
 	if event != nil {
+		v.body = event.Body
 		v.disclosures(file, event)
 	}
 }

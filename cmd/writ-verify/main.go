@@ -1,13 +1,15 @@
 // Command writ-verify checks a Writ receipt without asking the registry that made
 // it.
 //
-//	writ-verify [--trust FILE] [--rpc URL] [--json] RECEIPT
+//	writ-verify [--trust FILE] [--rpc URL] [--key FILE [--key-end FILE]] [--json] RECEIPT
 //
 // RECEIPT is a *.writ.json file, or - for standard input. Without --trust the
 // signatures are checked against keys in the receipt itself, which shows that it
 // is consistent and not whose it is; a trust file names the keys and chains that
 // you believe (client/verify, Trust). With --rpc a JSON-RPC endpoint of the chain
-// is asked whether the chain holds the anchor.
+// is asked whether the chain holds the anchor. With --key, and --key-end if the key
+// has ended, the receipts of the events that gave an agent its key and ended it show
+// whether that key was the agent's when a decision was made (client/verify, VerifyKey).
 //
 // The exit status is 0 if no layer failed, 1 if one did, 2 for a wrong call or a
 // file that cannot be read. Layers that could not be checked do not fail: read
@@ -38,16 +40,18 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	flags.SetOutput(stderr)
 	rpcURL := flags.String("rpc", "", "JSON-RPC `URL` of the chain that holds the anchor")
 	trustFile := flags.String("trust", "", "JSON `FILE` with the keys and chains that you trust")
+	keyFile := flags.String("key", "", "receipt `FILE` of the event that gave the agent its key")
+	keyEndFile := flags.String("key-end", "", "receipt `FILE` of the event that ended the key")
 	asJSON := flags.Bool("json", false, "write the report as JSON")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: writ-verify [--trust FILE] [--rpc URL] [--json] RECEIPT")
+		fmt.Fprintln(stderr, "usage: writ-verify [--trust FILE] [--rpc URL] [--key FILE [--key-end FILE]] [--json] RECEIPT")
 		flags.PrintDefaults()
 	}
 	names, err := parseInterspersed(flags, args)
 	if err != nil {
 		return 2
 	}
-	if len(names) != 1 {
+	if len(names) != 1 || *keyEndFile != "" && *keyFile == "" {
 		flags.Usage()
 		return 2
 	}
@@ -67,13 +71,24 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if *rpcURL != "" {
 		rpc = &verify.RPC{URL: *rpcURL}
 	}
-	receipt, err := read(names[0], stdin)
-	if err != nil {
-		fmt.Fprintln(stderr, "writ-verify:", err)
-		return 2
+	var files [3][]byte // receipt, key and its end; nil where none is named
+	for i, name := range []string{names[0], *keyFile, *keyEndFile} {
+		if i > 0 && name == "" {
+			continue
+		}
+		if files[i], err = read(name, stdin); err != nil {
+			fmt.Fprintln(stderr, "writ-verify:", err)
+			return 2
+		}
 	}
 
-	report, verr := verify.Verify(ctx, receipt, trust, rpc)
+	var report verify.Report
+	var verr error
+	if *keyFile == "" {
+		report, verr = verify.Verify(ctx, files[0], trust, rpc)
+	} else {
+		report, verr = verify.VerifyKey(ctx, files[0], verify.KeyEvents{Added: files[1], Ended: files[2]}, trust, rpc)
+	}
 	if *asJSON {
 		enc := json.NewEncoder(stdout)
 		enc.SetIndent("", "  ")

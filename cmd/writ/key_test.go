@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/writ-registry/writ/client"
+	"github.com/writ-registry/writ/client/verify"
 )
 
 // A key's life by commands: an agent commits to a key, rotates, recovers with the
@@ -91,6 +92,43 @@ func TestKeyCommands(t *testing.T) {
 	run("key", "recover", "--with", next, file).want(t, 1, "not_committed")
 	run("key", "rotate", file, "--overlap", "0s").want(t, 0, "1 renewed")
 	ask(0, "permit")
+}
+
+// TestReceiptsOfAKey: who has three files and no registry sees that the key was the
+// agent's when something was decided, and that another was not.
+func TestReceiptsOfAKey(t *testing.T) {
+	startRegistry(t, "none")
+	run := func(args ...string) result { t.Helper(); return writ(t, args...) }
+	if err := os.WriteFile("cat.json", []byte(`{"actions": [{"action": "read:invoices", "reversibility": "reversible", "egress": false, "material": true, "min_level": 0}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run("catalogue", "put", "cat.json").want(t, 0)
+	run("agent", "new", "--name", "a", "--grant", "read:invoices", "--out", "a.agent.json").want(t, 0)
+	decide := func() string {
+		t.Helper()
+		return decode[client.Decision](t, run("agent", "ask", "--agent", "a.agent.json", "read", "invoices/7", "--json").want(t, 0)).Context.Event.CID
+	}
+	first := decide()
+	run("receipt", first, "-o", "d.writ.json", "--key").want(t, 1, "--disclose")
+	run("receipt", first, "--disclose", "--key").want(t, 1, "--output")
+	run("receipt", first, "-o", "d.writ.json", "--disclose", "--key").want(t, 0, "writ verify d.writ.json --key d.key.writ.json\n")
+	run("verify", "d.writ.json", "--key", "d.key.writ.json").want(t, 0, "the key was the agent's when this was decided (added at ", "no end was shown")
+
+	run("key", "rotate", "a.agent.json", "--overlap", "0s").want(t, 0)
+	fetched := decode[receiptFetched](t, run("receipt", first, "-o", "d.writ.json", "--disclose", "--key", "--json").want(t, 0))
+	if fetched.KeyEnd != "d.key-end.writ.json" || fetched.ValidWhenDecided == nil || !*fetched.ValidWhenDecided {
+		t.Errorf("fetched %+v", fetched)
+	}
+	report := decode[verify.Report](t, run("verify", fetched.File, "--key", fetched.Key, "--key-end", fetched.KeyEnd, "--json").want(t, 0))
+	if k := report.Key; k == nil || !k.ValidWhenDecided || k.Ended == nil || k.Added >= k.Decided || k.Decided >= *k.Ended {
+		t.Errorf("key %+v", k)
+	}
+
+	run("receipt", decide(), "-o", "second.writ.json", "--disclose", "--key").want(t, 0)
+	run("verify", "second.writ.json", "--key", "d.key.writ.json").want(t, 1, "FAIL  key ", "the action proof is signed by")
+	run("verify", "second.writ.json", "--key", "second.key.writ.json", "--key-end", "d.key-end.writ.json").want(t, 1, "before the key was added")
+	run("verify", "second.writ.json", "--key-end", "d.key-end.writ.json").want(t, 2, "--key-end needs --key")
+	run("verify", "second.writ.json", "--key", "missing.writ.json").want(t, 2, "missing.writ.json")
 }
 
 // A retiring key leaves the document by itself.
