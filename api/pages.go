@@ -74,7 +74,7 @@ func (s *server) pageProblem(c *gin.Context, err error) {
 	for name, values := range p.GetHeaders() {
 		c.Writer.Header()[name] = values
 	}
-	if p.Status == http.StatusUnauthorized {
+	if p.Status == http.StatusUnauthorized && c.FullPath() != CallbackPath { // where a credential, which the browser would ask for, does not help
 		c.Header("WWW-Authenticate", `Basic realm="writ", charset="UTF-8"`)
 	}
 	s.show(c, p.Status, web.Problem{Page: s.page(ctx, p.Title), Status: p.Status, Detail: p.Detail})

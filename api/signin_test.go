@@ -137,6 +137,9 @@ func TestCallbackRefused(t *testing.T) {
 		if r.StatusCode != http.StatusUnauthorized || kept(r, "session") != nil || flow == nil || flow.MaxAge >= 0 || !strings.Contains(string(r.body), "begin again") {
 			t.Errorf("%s: %d %v %s", name, r.StatusCode, r.Cookies(), r.body)
 		}
+		if scheme := r.Header.Get("WWW-Authenticate"); scheme == "" || strings.HasPrefix(scheme, "Basic") {
+			t.Errorf("%s: WWW-Authenticate %q has the browser ask for a password", name, scheme)
+		}
 	}
 }
 

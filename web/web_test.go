@@ -34,6 +34,15 @@ func TestRender(t *testing.T) {
 		"empty event": {web.Event{Page: page}, []string{"Artifact"}},
 		"event": {web.Event{Page: page, EventRow: event, Artifact: json.RawMessage(`{"a":1}`), Disclosures: []web.Disclosure{{"payload", json.RawMessage(`{"note":"<b>"}`)}, {"odd", json.RawMessage(`{`)}},
 			Reasons: []web.Reason{{"kill_agent", "stopped"}}}, []string{"&#34;a&#34;: 1", "&lt;b&gt;", "kill_agent", "/receipt"}},
+		"empty login":      {web.Login{}, []string{"Organization", "sign in by credential"}},
+		"login of nobody":  {web.Login{Org: evil}, []string{"Nobody signs in here for <bdi>&lt;img"}},
+		"login":            {web.Login{Org: "acme", Issuers: []web.Issuer{{"7", evil}}}, []string{"/ui/login/oidc/acme?issuer=7", "Sign in at &lt;img"}},
+		"empty signed out": {web.SignedOut{}, []string{"Your session here is over", "Sign in again"}},
+		"signed out":       {web.SignedOut{Page: page, Issuer: "https://idp.example/end"}, []string{`href="https://idp.example/end" rel="noreferrer"`}},
+		"empty account":    {web.Account{Page: page}, []string{"not said", "You have none", "not signed in by an issuer"}},
+		"account": {web.Account{Page: web.Page{Visitor: "acme", Form: "f0"}, Name: evil, Issuer: "https://idp.example", Subject: evil, Secret: "s3", Roles: []string{"owner"}, GroupRoles: []string{"auditor", "registrar"},
+			Credentials: []web.Credential{{Hint: "beef"}}, Sessions: []web.Session{{ID: "8", This: true}, {ID: "9"}}},
+			[]string{"shown once", "s3", "auditor, registrar", "beef", "does not end by itself", "this one", `name="session" value="9"`, `name="form" value="f0"`}},
 		"problem": {web.Problem{Page: page, Status: 401}, []string{"Sign in", "log has the cause"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -270,7 +270,7 @@ func agentShowCmd(conn *connection) *cobra.Command {
 	return &cobra.Command{
 		Use:     "show AGENT",
 		Short:   "Show an agent",
-		Example: "  writ agent show invoices.agent.json\n  writ agent show did:webvh:...",
+		Example: "  writ agent show invoices.agent.json\n  writ agent show did:webvh:...\n  writ agent show --as invoices.agent.json invoices.agent.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := conn.open(cmd)
@@ -455,7 +455,7 @@ first) and 1 where there is no decision.`,
 				return err
 			}
 			url := first(conn.url, os.Getenv("WRIT_URL"), f.Registry)
-			c, err := client.New(url, first(pepToken, os.Getenv("WRIT_PEP_TOKEN")), client.Options{})
+			c, err := conn.to(url, first(pepToken, os.Getenv("WRIT_PEP_TOKEN")), client.Options{})
 			if err != nil {
 				return err
 			}

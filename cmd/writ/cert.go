@@ -41,7 +41,8 @@ input; it may be left out for an agent that is named by its file, which has the
 key. The certificate and the chain to send with it go to -o.`,
 		Example: `  writ cert issue --agent invoices.agent.json -o invoices.pem
   writ cert issue --agent did:webvh:... --kind svid workload.csr -o svid.pem
-  writ cert issue --pep 01998a2b-... --lifetime 24h gate.csr -o gate.pem`,
+  writ cert issue --pep 01998a2b-... --lifetime 24h gate.csr -o gate.pem
+  writ agent show --cert invoices.pem --cert-key invoices.agent.json invoices.agent.json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (agent == "") == (pep == "") {
@@ -241,7 +242,7 @@ NAME.agent.json, which only you can read.`,
 			if _, err := os.Lstat(file); err == nil {
 				return fmt.Errorf("%s exists; it may hold the only copy of a key and is not overwritten (--out names another)", file)
 			}
-			c, err := client.New(first(conn.url, os.Getenv("WRIT_URL")), "", client.Options{})
+			c, err := conn.to(first(conn.url, os.Getenv("WRIT_URL")), "", client.Options{})
 			if err != nil {
 				return err
 			}

@@ -2,12 +2,10 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"unicode"
@@ -29,75 +27,6 @@ func clientCommands() []*cobra.Command {
 		newDemoCmd(), newOrgCmd(), newTrustCmd(), newPrincipalCmd(), newPEPCmd(), newCatalogueCmd(), newAgentCmd(), newVoucherCmd(), newKeyCmd(), newCertCmd(), newEnrolCmd(), newGrantCmd(),
 		newSignCmd(), newExplainCmd(), newReceiptCmd(), newVerifyCmd(), newKillCmd(), newLogCmd(), newChainCmd(),
 	}
-}
-
-// connection is how a command reaches a registry and how it answers.
-type connection struct {
-	url, token, data string
-	json             bool
-}
-
-const connectionHelp = `
-The registry is found by --url (WRIT_URL) and --token (WRIT_TOKEN). Where
-neither is given, the data folder of a registry on this machine names both.`
-
-// bind declares the flags on a command and all below it.
-func (c *connection) bind(cmd *cobra.Command) {
-	f := cmd.PersistentFlags()
-	f.StringVar(&c.url, "url", "", "address of the registry (WRIT_URL)")
-	f.StringVar(&c.token, "token", "", "bearer credential, or @FILE that holds it (WRIT_TOKEN)")
-	f.StringVar(&c.data, "data", "writ-data", "data folder of a registry on this machine")
-	f.BoolVar(&c.json, "json", false, "write the answer as JSON")
-}
-
-// open makes the client. An explicit address goes before the data folder, and
-// the folder's credential is sent to the folder's address only.
-func (c *connection) open(cmd *cobra.Command) (*client.Client, error) {
-	url, token, err := c.resolve(cmd.Flags().Changed("data"))
-	if err != nil {
-		return nil, err
-	}
-	return client.New(url, token, client.Options{})
-}
-
-func (c *connection) resolve(dataGiven bool) (url, token string, err error) {
-	url, token = c.url, c.token
-	if !dataGiven {
-		url, token = first(url, os.Getenv("WRIT_URL")), first(token, os.Getenv("WRIT_TOKEN"))
-	}
-	if path, ok := strings.CutPrefix(token, "@"); ok {
-		if token, err = readLine(path); err != nil {
-			return "", "", err
-		}
-	}
-	if url != "" && token != "" {
-		return url, token, nil
-	}
-	local, err := readLine(filepath.Join(c.data, addressFile))
-	switch {
-	case err == nil && (url == "" || strings.TrimRight(url, "/") == strings.TrimRight(local, "/")):
-		url = local
-	case errors.Is(err, fs.ErrNotExist) && url == "":
-		return "", "", fmt.Errorf("no registry: give --url and --token (WRIT_URL, WRIT_TOKEN), or --data of one that runs here (%s has no %s)", c.data, addressFile)
-	case err != nil && url == "":
-		return "", "", err
-	default:
-		return url, token, nil // somewhere else: our local credential stays here
-	}
-	if token == "" {
-		if token, err = readLine(filepath.Join(c.data, tokenFile)); err != nil {
-			return "", "", fmt.Errorf("no credential: give --token (WRIT_TOKEN): %w", err)
-		}
-	}
-	return url, token, nil
-}
-
-func readLine(path string) (string, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimSpace(string(raw)), nil
 }
 
 // first is the first string that is not empty.

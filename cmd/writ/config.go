@@ -71,23 +71,21 @@ type serveConfig struct {
 	CAKey  string `yaml:"ca_key"`
 	// SPIFFETrustDomain is that of the SPIFFE IDs that agents can have certified.
 	SPIFFETrustDomain string `yaml:"spiffe_trust_domain"`
-	// IssuerPrivate lists networks, such as 10.0.0.0/8, in which issuers of people
-	// and of workload tokens may be asked beside those at public addresses; IssuerCA is a
-	// PEM file of CAs that their TLS may have beside those of the system.
+	// IssuerPrivate are networks (CIDR, separated by commas) in which issuers of people
+	// and of workload tokens may be asked, at any port, beside those at public addresses;
+	// IssuerCA (a PEM file) are CAs of their TLS beside the machine's. The same holds for
+	// Follow… and Resolve… below.
 	IssuerPrivate string `yaml:"issuer_private"`
 	IssuerCA      string `yaml:"issuer_ca"`
 	// FollowInterval is how often the issuers on trust lists are asked for what is new.
 	FollowInterval time.Duration `yaml:"follow_interval"`
-	// FollowPrivate lets them be in private networks and on this machine, at any port;
-	// FollowCA (PEM file) trusts their certificates beside the machine's own roots.
-	FollowPrivate bool   `yaml:"follow_private"`
+	// FollowPrivate and FollowCA hold for them.
+	FollowPrivate string `yaml:"follow_private"`
 	FollowCA      string `yaml:"follow_ca"`
 	// ResolveForeign lets callers with a credential have the DIDs of other
 	// organizations fetched. Nothing is ever fetched for others.
 	ResolveForeign bool `yaml:"resolve_foreign"`
-	// ResolvePrivate are networks (CIDR, separated by commas) that foreign DIDs may
-	// lead to beside the public addresses, at any port; ResolveCA (a PEM file) holds
-	// the CAs of hosts there, in place of the system's.
+	// ResolvePrivate and ResolveCA hold for where foreign DIDs lead.
 	ResolvePrivate string `yaml:"resolve_private"`
 	ResolveCA      string `yaml:"resolve_ca"`
 	// OTLPEndpoint is the URL of an OpenTelemetry collector (OTLP over HTTP);
@@ -137,14 +135,14 @@ func (c *serveConfig) bind(f *pflag.FlagSet) {
 	f.StringVar(&c.CACert, "ca-cert", c.CACert, "PEM chain of an enterprise's intermediate that issues certificates (default: a root of the registry's own)")
 	f.StringVar(&c.CAKey, "ca-key", c.CAKey, "PEM key of --ca-cert")
 	f.StringVar(&c.SPIFFETrustDomain, "spiffe-trust-domain", c.SPIFFETrustDomain, "trust domain of SPIFFE IDs; without it no SVIDs are issued")
-	f.StringVar(&c.IssuerPrivate, "issuer-private", c.IssuerPrivate, "networks, such as 10.0.0.0/8, in which issuers of people and workloads may be asked too")
-	f.StringVar(&c.IssuerCA, "issuer-ca", c.IssuerCA, "PEM CAs of the TLS of such issuers, beside those of the system")
+	f.StringVar(&c.IssuerPrivate, "issuer-private", c.IssuerPrivate, "private networks (CIDR, by commas) in which issuers of people and workloads may be asked")
+	f.StringVar(&c.IssuerCA, "issuer-ca", c.IssuerCA, "PEM CAs of the TLS of such issuers, beside the machine's")
 	f.DurationVar(&c.FollowInterval, "follow-interval", c.FollowInterval, "how often the issuers on trust lists are asked")
-	f.BoolVar(&c.FollowPrivate, "follow-private", c.FollowPrivate, "follow issuers in private networks and on this machine, at any port")
-	f.StringVar(&c.FollowCA, "follow-ca", c.FollowCA, "PEM CAs that their certificates may be from, beside the machine's")
+	f.StringVar(&c.FollowPrivate, "follow-private", c.FollowPrivate, "private networks (CIDR, by commas) in which issuers on trust lists may be asked")
+	f.StringVar(&c.FollowCA, "follow-ca", c.FollowCA, "PEM CAs of the TLS of such issuers, beside the machine's")
 	f.BoolVar(&c.ResolveForeign, "resolve-foreign", c.ResolveForeign, "fetch DIDs of other organizations for callers with a credential")
 	f.StringVar(&c.ResolvePrivate, "resolve-private", c.ResolvePrivate, "private networks (CIDR, by commas) that foreign DIDs may lead to")
-	f.StringVar(&c.ResolveCA, "resolve-ca", c.ResolveCA, "PEM CAs of the hosts of foreign DIDs (default: the system's)")
+	f.StringVar(&c.ResolveCA, "resolve-ca", c.ResolveCA, "PEM CAs of the TLS of their hosts, beside the machine's")
 	f.StringVar(&c.OTLPEndpoint, "otlp-endpoint", c.OTLPEndpoint, "URL of an OpenTelemetry collector (OTLP over HTTP) that spans go to")
 	f.Float64Var(&c.TraceRatio, "trace-ratio", c.TraceRatio, "share of traces that are sampled where the caller has not decided")
 	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "debug, info, warn or error")
@@ -230,11 +228,10 @@ func (c *serveConfig) check() error {
 			return fmt.Errorf("--spiffe-trust-domain: %w", err)
 		}
 	}
-	if _, err := prefixes("--resolve-private", c.ResolvePrivate); err != nil {
-		return err
-	}
-	if _, err := prefixes("--issuer-private", c.IssuerPrivate); err != nil {
-		return err
+	for flag, networks := range map[string]string{"--issuer-private": c.IssuerPrivate, "--follow-private": c.FollowPrivate, "--resolve-private": c.ResolvePrivate} {
+		if _, err := prefixes(flag, networks); err != nil {
+			return err
+		}
 	}
 	_, err := collectorURL(c.OTLPEndpoint)
 	return err

@@ -64,7 +64,7 @@ func TestEverySettingHasThreeNames(t *testing.T) {
 		"failure-burst": "7", "failure-rate": "0.7", "caller-burst": "7", "caller-rate": "0.7", "max-in-flight": "7",
 		"otlp-endpoint": "http://seven:4318", "trace-ratio": "0.7",
 		"tls-cert": "x", "tls-key": "x", "client-ca": "x", "require-client-cert": "true", "issuer-private": "10.0.0.0/8",
-		"follow-interval": "7s", "follow-private": "true", "resolve-foreign": "false", "resolve-private": "10.0.0.0/8",
+		"follow-interval": "7s", "follow-private": "10.0.0.0/8", "resolve-foreign": "false", "resolve-private": "10.0.0.0/8",
 	}
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	def := defaultServeConfig()
@@ -138,7 +138,9 @@ func TestConfigIsRefused(t *testing.T) {
 		{name: "client certificates without TLS", args: []string{"--require-client-cert"}, want: "--require-client-cert"},
 		{name: "CA without its key", args: []string{"--ca-cert=c"}, want: "--ca-key"},
 		{name: "trust domain in capitals", args: []string{"--spiffe-trust-domain=ACME"}, want: "--spiffe-trust-domain"},
-		{name: "network that is none", args: []string{"--issuer-private=10.0.0.0"}, want: "--issuer-private"},
+		{name: "issuers' network that is none", args: []string{"--issuer-private=10.0.0.0"}, want: "--issuer-private"},
+		{name: "followed network that is none", args: []string{"--follow-private=true"}, want: "--follow-private"},
+		{name: "resolved network that is none", args: []string{"--resolve-private=10.0.0.0/8,x"}, want: "--resolve-private"},
 		{name: "anchoring without a pause", args: []string{"--anchor-interval=99ms"}, want: "--anchor-interval"},
 		{name: "no failures at all", args: []string{"--failure-burst=0"}, want: "--failure-burst"},
 		{name: "negative burst", file: "caller_burst: -1\n", want: "--caller-burst"},

@@ -53,7 +53,7 @@ func (d *demo) partners(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, stop()) }()
 	there := cfg
 	there.Data, there.TLSCert, there.TLSKey = filepath.Join(folder, "partner"), "", ""
-	there.FollowPrivate, there.FollowCA, there.FollowInterval = true, cert, 100*time.Millisecond
+	there.FollowPrivate, there.FollowCA, there.FollowInterval = "127.0.0.0/8,::1/128", cert, 100*time.Millisecond
 	partner, err := startServer(ctx, there, log)
 	if err != nil {
 		return err

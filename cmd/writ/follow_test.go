@@ -43,7 +43,7 @@ func openTwoOrgs(t *testing.T) *twoOrgs {
 	w.cfg.TLSCert, w.cfg.TLSKey = w.ca.server(t)
 	w.startAcme()
 	betaCfg := testConfig(t.TempDir())
-	betaCfg.FollowPrivate, betaCfg.FollowCA, betaCfg.FollowInterval = true, w.ca.file(t), followEvery
+	betaCfg.FollowPrivate, betaCfg.FollowCA, betaCfg.FollowInterval = "127.0.0.0/8,::1/128", w.ca.file(t), followEvery
 	w.beta = start(t, betaCfg)
 
 	ctx := t.Context()

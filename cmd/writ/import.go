@@ -123,14 +123,17 @@ func (im *importer) run(cmd *cobra.Command, conn *connection, path string) error
 
 // open finds the registry and makes the folder.
 func (im *importer) open(cmd *cobra.Command, conn *connection) error {
-	url, token, err := conn.resolve(cmd.Flags().Changed("data"))
+	url, token, agent, err := conn.caller(cmd)
 	if err != nil {
 		return err
 	}
 	im.parallel = min(max(im.parallel, 1), 256)
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = im.parallel // else most connections serve one request
-	if im.c, err = client.New(url, token, client.Options{HTTP: &http.Client{Timeout: time.Minute, Transport: transport}}); err != nil {
+	exchange, err := conn.http(time.Minute)
+	if err != nil {
+		return err
+	}
+	exchange.Transport.(*http.Transport).MaxIdleConnsPerHost = im.parallel // else most connections serve one request
+	if im.c, err = client.New(url, token, client.Options{HTTP: exchange, Agent: agent}); err != nil {
 		return err
 	}
 	if im.origin, err = im.c.Origin(cmd.Context()); err != nil {

@@ -88,7 +88,8 @@ func agentListCmd(conn *connection) *cobra.Command {
 		Long:  "List the agents of an org, those that all filters match.\n" + agesHelp,
 		Example: `  writ agent list --status active
   writ agent list --capability create:shipment --key-older 90d
-  writ agent list --org acme --unused 30d --json`,
+  writ agent list --org acme --unused 30d --json
+  writ agent list --as planner.agent.json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := conn.open(cmd)

@@ -79,8 +79,7 @@ type rotation struct {
 	overlap   time.Duration
 	olderThan time.Duration
 	nextKey   string
-	self      bool   // the agents sign their own calls
-	url       string // where to, then; "": to the origin in the file
+	self      bool // the agents sign their own calls
 }
 
 func keyRotateCmd(conn *connection) *cobra.Command {
@@ -103,7 +102,6 @@ cut short is finished by the next.`,
 				return errors.New("--next-key is for one agent: no two agents share a key")
 			}
 			if r.self {
-				r.url = first(conn.url, os.Getenv("WRIT_URL"))
 				return r.run(cmd, conn, nil, args)
 			}
 			c, err := conn.open(cmd)
@@ -138,7 +136,7 @@ func (r *rotation) run(cmd *cobra.Command, conn *connection, c *client.Client, f
 	out := make([]rotated, 0, len(files))
 	failed := 0
 	for i, path := range files {
-		one, err := r.one(cmd.Context(), c, path)
+		one, err := r.one(cmd.Context(), conn, c, path)
 		one.File = path
 		if err != nil {
 			one.Error = err.Error()
@@ -171,13 +169,13 @@ func (r *rotation) run(cmd *cobra.Command, conn *connection, c *client.Client, f
 	return err
 }
 
-func (r *rotation) one(ctx context.Context, c *client.Client, path string) (rotated, error) {
+func (r *rotation) one(ctx context.Context, conn *connection, c *client.Client, path string) (rotated, error) {
 	f, err := client.LoadAgentFile(path)
 	if err != nil {
 		return rotated{}, err
 	}
 	if r.self {
-		if c, err = client.New(first(r.url, f.Registry), "", client.Options{Agent: f}); err != nil {
+		if c, err = conn.to(first(conn.url, os.Getenv("WRIT_URL"), f.Registry), "", client.Options{Agent: f}); err != nil {
 			return rotated{}, err
 		}
 	}
@@ -332,7 +330,7 @@ key is all that the registry asks for; the keys before end at once.`,
 			if in.Possession, err = key.ProvePossession(f.Registry, f.Org, f.Name); err != nil {
 				return err
 			}
-			c, err := client.New(first(conn.url, os.Getenv("WRIT_URL"), f.Registry), "", client.Options{})
+			c, err := conn.to(first(conn.url, os.Getenv("WRIT_URL"), f.Registry), "", client.Options{})
 			if err != nil {
 				return err
 			}

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -38,16 +36,7 @@ its keys, its log, the status of its grants and the histories of its agents' DID
 type peer struct{ ca string }
 
 func (p peer) open(address string) (*client.Client, error) {
-	if p.ca == "" {
-		return client.New(address, "", client.Options{})
-	}
-	roots, err := readRoots(p.ca)
-	if err != nil {
-		return nil, err
-	}
-	return client.New(address, "", client.Options{HTTP: &http.Client{
-		Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}},
-	}})
+	return (&connection{tls: p.ca}).to(address, "", client.Options{})
 }
 
 // readRoots reads certificates (PEM) that are trusted beside the machine's.

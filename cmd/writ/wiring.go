@@ -268,19 +268,13 @@ func (s *server) authorityMoved(uint64) {
 
 // openFollower makes what follows the issuers on trust lists.
 func (s *server) openFollower() (*follow.Follower, error) {
-	cfg := follow.Config{Registry: s.registry, Interval: s.cfg.FollowInterval, Logger: s.log, Observe: s.metrics.Followed}
-	if s.cfg.FollowPrivate {
-		for _, block := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "::1/128"} {
-			cfg.Resolve.Allow = append(cfg.Resolve.Allow, netip.MustParsePrefix(block))
-		}
+	fence, err := fenced("follow", s.cfg.FollowPrivate, s.cfg.FollowCA)
+	if err != nil {
+		return nil, err
 	}
-	if s.cfg.FollowCA != "" {
-		var err error
-		if cfg.Resolve.RootCAs, err = readRoots(s.cfg.FollowCA); err != nil {
-			return nil, fmt.Errorf("--follow-ca: %w", err)
-		}
-	}
-	return follow.New(cfg), nil
+	return follow.New(follow.Config{
+		Registry: s.registry, Resolve: fence, Interval: s.cfg.FollowInterval, Logger: s.log, Observe: s.metrics.Followed,
+	}), nil
 }
 
 // handler is the REST API and the pages over the parts of this server.
@@ -318,29 +312,23 @@ func (s *server) resolver() (*resolve.Resolver, error) {
 	if !s.cfg.ResolveForeign {
 		return nil, nil
 	}
-	networks, err := prefixes("--resolve-private", s.cfg.ResolvePrivate)
+	c, err := fenced("resolve", s.cfg.ResolvePrivate, s.cfg.ResolveCA)
 	if err != nil {
 		return nil, err
 	}
-	c := resolve.Config{Allow: networks, Memory: s.db.DIDMemory()}
-	if s.cfg.ResolveCA != "" {
-		if c.RootCAs, err = readCAs(s.cfg.ResolveCA); err != nil {
-			return nil, fmt.Errorf("--resolve-ca: %w", err)
-		}
-	}
+	c.Memory = s.db.DIDMemory()
 	return resolve.New(c), nil
 }
 
-func readCAs(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
+// fenced says where exchanges with others may lead, by the flags --KIND-private and
+// --KIND-ca.
+func fenced(kind, private, ca string) (c resolve.Config, err error) {
+	if c.Allow, err = prefixes("--"+kind+"-private", private); err == nil && ca != "" {
+		if c.RootCAs, err = readRoots(ca); err != nil {
+			err = fmt.Errorf("--%s-ca: %w", kind, err)
+		}
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate", file)
-	}
-	return pool, nil
+	return c, err
 }
 
 // ready names what must work before requests are served. A ledger that does
@@ -384,22 +372,9 @@ func (s *server) tlsConfig() (*tls.Config, error) {
 // issuerClient asks the issuers that orgs name, of workload tokens and of people, behind
 // the same fence as foreign DIDs.
 func (s *server) issuerClient() (*http.Client, error) {
-	private, err := prefixes("--issuer-private", s.cfg.IssuerPrivate)
+	cfg, err := fenced("issuer", s.cfg.IssuerPrivate, s.cfg.IssuerCA)
 	if err != nil {
 		return nil, err
-	}
-	cfg := resolve.Config{Allow: private}
-	if s.cfg.IssuerCA != "" {
-		text, err := os.ReadFile(s.cfg.IssuerCA)
-		if err != nil {
-			return nil, fmt.Errorf("--issuer-ca: %w", err)
-		}
-		if cfg.RootCAs, err = x509.SystemCertPool(); err != nil {
-			return nil, fmt.Errorf("--issuer-ca: %w", err)
-		}
-		if !cfg.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("--issuer-ca %s holds no certificate", s.cfg.IssuerCA)
-		}
 	}
 	return resolve.NewClient(cfg), nil
 }
