@@ -246,6 +246,8 @@ var csvColumns = []struct {
 		}
 		return strings.Join(parts, "; ")
 	}},
+	{"custodial", func(a registry.InventoryItem) string { return strconv.FormatBool(a.Custodial) }},
+	{"did_pending", func(a registry.InventoryItem) string { return moment(a.DIDPending) }},
 }
 
 func moment(t time.Time) string {

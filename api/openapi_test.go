@@ -186,6 +186,11 @@ func TestEveryOperation(t *testing.T) {
 		return owner + "/credentials/" + w.must("POST", owner+"/credentials/rotate", `{"overlap":60}`)["credential"].(map[string]any)["id"].(string) + "/revoke"
 	}
 
+	kept, handed, updater := w.NewAgent(t, "kept"), w.NewAgent(t, "handed"), registrytest.Key(70)
+	handed.HandOver(t, updater)
+	w.Clock.Add(2 * time.Second)
+	entry := json.RawMessage(handed.NextEntry(t, updater, registrytest.Key(71)).Line)
+
 	type call struct {
 		path string
 		body any
@@ -293,6 +298,8 @@ func TestEveryOperation(t *testing.T) {
 		{id: "retire-key", good: call{"/v1/agents/" + a.ID + "/keys/" + a.Thumbprint + "/retire", nil}, bad: call{"/v1/agents/" + a.ID + "/keys/x/retire", nil}},
 		{id: "compromise-key", good: call{"/v1/agents/" + a.ID + "/keys/" + second.Public().Thumbprint() + "/compromise", `{"reason":"stolen-laptop"}`}, bad: call{"/v1/agents/" + a.ID + "/keys/" + second.Public().Thumbprint() + "/compromise", `{"from":-1}`}},
 		{id: "recover-key", good: call{"/v1/agents/" + a.ID + "/recover", map[string]any{"jwk": third.Public().JWK(), "possession": w.Possession(t, third, registry.HouseOrg, "a")}}, bad: call{"/v1/agents/" + a.ID + "/recover", `{"jwk":{}}`}, noAccess: true},
+		{id: "move-custody", good: call{"/v1/agents/" + kept.ID + "/custody", map[string]any{"jwk": updater.Public().JWK(), "possession": w.Possession(t, updater, registry.HouseOrg, "kept")}}, bad: call{"/v1/agents/" + kept.ID + "/custody", `{}`}},
+		{id: "append-did", good: call{"/v1/agents/" + handed.ID + "/did", map[string]any{"entry": entry}}, bad: call{"/v1/agents/" + handed.ID + "/did", `{"entry":{}}`}},
 		{id: "healthz", good: call{"/healthz", nil}, noAccess: true},
 		{id: "readyz", good: call{"/readyz", nil}, noAccess: true},
 		{id: "metrics", good: call{"/metrics", nil}, noAccess: true},

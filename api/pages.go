@@ -224,7 +224,7 @@ func (s *server) pageAgent(c *gin.Context) {
 	}
 	view := web.Agent{
 		Page: s.page(ctx, a.Name), AgentRow: agentRow(a), DID: a.DID, WebDID: a.WebDID, Org: a.Org, Sponsor: a.Sponsor, Role: a.Role,
-		Thumbprint: a.Thumbprint, Custodial: a.Custodial, Domains: a.Domains, Workflows: a.Workflows, Events: events,
+		Thumbprint: a.Thumbprint, Custodial: a.Custodial, DIDPending: a.DIDPending, Domains: a.Domains, Workflows: a.Workflows, Events: events,
 	}
 	for _, p := range a.Composition {
 		view.Composition = append(view.Composition, web.Component{Kind: p.Kind, Name: p.Name, Digest: p.Digest, Source: p.Source})

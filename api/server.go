@@ -183,6 +183,7 @@ func (s *server) routes() *gin.Engine {
 	s.routeIssuers()
 	s.routeAgents()
 	s.routeKeys()
+	s.routeCustody()
 	s.routeInventory()
 	s.routeComposition()
 	s.routeGrants()

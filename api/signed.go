@@ -17,11 +17,12 @@ import (
 )
 
 // agentRoutes are what an agent may call by its own signature: to know itself, to
-// have children, and to see to its keys. The use cases say of which agents.
+// have children, and to see to its keys and DID log. The use cases say of which agents.
 var agentRoutes = []string{
 	"GET /v1/whoami", "GET /v1/agents", "GET /v1/agents/:agent", "GET /v1/agents/:agent/keys",
 	"GET /v1/grants", "GET /v1/grants/:id", "GET /v1/events",
 	"POST /v1/agents", "POST /v1/agents/:agent/keys", "POST /v1/agents/:agent/keys/:key/retire", "POST /v1/agents/:agent/keys/:key/compromise",
+	"POST /v1/agents/:agent/did",
 }
 
 func agentMay(method, route string) bool { return slices.Contains(agentRoutes, method+" "+route) }

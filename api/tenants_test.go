@@ -120,6 +120,8 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		// DIDs are public, to whoever knows them.
 		"GET /1.0/identifiers/{did}":     {},
 		"GET /v1/inventory/unregistered": {query: of, shut: true},
+		"PUT /v1/agents/{agent}/custody": shut(map[string]any{"jwk": key.Public().JWK(), "possession": w.Possession(t, key, v["org"], "a")}),
+		"POST /v1/agents/{agent}/did":    shut(map[string]any{"entry": map[string]any{"versionId": "2-x", "versionTime": "", "parameters": map[string]any{}, "state": map[string]any{}, "proof": []any{}}}),
 		// Any org's resource server may ask; who proves nothing is told nothing.
 		"POST /v1/verify": {body: act},
 		// A principal asks for no decisions.

@@ -149,7 +149,8 @@ type Agent struct {
 	JWK            jose.JWK    `json:"jwk"`
 	Thumbprint     string      `json:"thumbprint"`
 	KeyID          string      `json:"key_id"`
-	Custodial      bool        `json:"custodial"`
+	Custodial      bool        `json:"custodial"`            // the registry holds the DID's update key
+	DIDPending     time.Time   `json:"did_pending,omitzero"` // since when its DID log says otherwise of its keys
 	TrustSince     time.Time   `json:"trust_since,omitzero"` // when its composition changed last
 	Created        time.Time   `json:"created"`
 	Updated        time.Time   `json:"updated"`

@@ -334,6 +334,7 @@ func (r *Registry) moveAgent(ctx context.Context, call Call, ref string, to Agen
 			}
 		}
 		if to == AgentRevoked {
+			a.DIDPending = cmp.Or(a.DIDPending, r.now())
 			if err := tx.Tend(a.ID, r.now()); err != nil { // its DID follows; a stop does not wait for it
 				return a, nil, err
 			}

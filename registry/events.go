@@ -54,6 +54,8 @@ const (
 	EventIssuerEnrolled     = "org.issuer_enrolled"
 	EventIssuerRemoved      = "org.issuer_removed"
 	EventAgentEnrolled      = "agent.enrolled"
+	EventCustodyMoved       = "agent.custody_moved"
+	EventDIDUpdated         = "agent.did_updated"
 )
 
 // RegistryCreated is the first event of every log: whose it is and which keys
@@ -364,6 +366,24 @@ type AgentEnrolled struct {
 	Rule        int               `json:"rule"`     // which of them matched, from 0
 	Approved    bool              `json:"approved"`
 	Commitments map[string]string `json:"commitments"` // issuer, subject
+}
+
+// CustodyMoved: the registry has signed its last entry of the agent's DID log. The
+// next is signed by a key that one of these commitments is to.
+type CustodyMoved struct {
+	DID            string   `json:"did"`
+	DIDEntryHash   string   `json:"did_entry_hash"`
+	NextKeyHashes  []string `json:"next_key_hashes"` // did.NextKeyHash
+	PossessionHash string   `json:"possession_hash"` // of the agent-pop+jwt by one of the keys
+	Custodial      bool     `json:"custodial"`       // false
+}
+
+// DIDUpdated: the agent's controller has added an entry to its DID log.
+type DIDUpdated struct {
+	DID          string `json:"did"`
+	DIDEntryHash string `json:"did_entry_hash"`
+	Entry        int    `json:"entry"`   // its number, from 1
+	Pending      bool   `json:"pending"` // it says otherwise of the agent's keys than the registry
 }
 
 // DecisionMade is the body of a decision event.

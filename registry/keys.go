@@ -151,7 +151,7 @@ func (r *Registry) rotate(tx Tx, a Agent, by string, in NewKey, key jose.PublicK
 	}
 	a.JWK, a.Thumbprint, a.KeySince, a.KeyEnded, a.NextKeyHash, a.Updated = key.JWK(), key.Thumbprint(), now, false, in.NextKeyHash, now
 	a.KeyID = a.DID + "#" + key.Multikey()
-	entry, err := r.publishKeys(tx, a)
+	entry, err := r.publishKeys(tx, &a)
 	if err != nil {
 		return a, Draft{}, err
 	}
@@ -277,7 +277,7 @@ func (r *Registry) endKey(tx Tx, a Agent, k *AgentKey, compromised bool, from *u
 	a.Updated = r.now()
 	body := KeyEnd{DID: a.DID, Thumbprint: k.Thumbprint, Status: k.Status, Reason: reason}
 	if counted && a.Status != AgentRevoked {
-		entry, err := r.publishKeys(tx, a)
+		entry, err := r.publishKeys(tx, &a)
 		if err != nil && !errors.Is(err, errLogFull) { // the key ends all the same
 			return k, Draft{}, err
 		}

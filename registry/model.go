@@ -146,6 +146,11 @@ type Agent struct {
 	Created        time.Time   `json:"created"`
 	Updated        time.Time   `json:"updated"`
 
+	// DIDPending is since when its DID log says otherwise of its keys than the registry,
+	// which decides by what it knows itself. Zero: they agree. Where the registry holds
+	// the update key, the log follows by itself; else by its controller's next entry.
+	DIDPending time.Time `json:"did_pending,omitzero"`
+
 	// TrustSince is when its composition changed last: what was learned of it before
 	// was learned of another agent. Zero: it is as it was registered.
 	TrustSince time.Time `json:"trust_since,omitzero"`

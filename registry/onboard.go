@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -246,7 +247,7 @@ func activeGrants(tx Tx, a Agent) ([]Grant, error) {
 
 // offboard ends an agent and its grants.
 func (r *Registry) offboard(tx Tx, d *Draft, a Agent, grants []Grant, reason string) error {
-	a.Status, a.Updated = AgentRevoked, r.now()
+	a.Status, a.Updated, a.DIDPending = AgentRevoked, r.now(), cmp.Or(a.DIDPending, r.now())
 	d.Events = append(d.Events, EventDraft{Type: EventAgentRevoked, Org: a.Org, Agent: a.ID, Body: AgentStatusChanged{a.DID, AgentRevoked, reason}})
 	// Its DID follows; a stop does not wait for it.
 	err := errors.Join(tx.UpdateAgent(a), tx.BumpEpoch(Scope{ScopeAgent, a.ID}), tx.Tend(a.ID, r.now()))

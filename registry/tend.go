@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,8 +52,9 @@ func (r *Registry) deactivate(tx Tx, a Agent, actor Actor) (Agent, Draft, error)
 	if err != nil || entry.VersionID == "" {
 		return a, Draft{}, errors.Join(err, tx.Tend(a.ID, time.Time{}))
 	}
+	a.DIDPending = time.Time{}
 	return a, Draft{Events: []EventDraft{{Type: EventDIDDeactivated, Org: a.Org, Agent: a.ID, Actor: actor, Body: DIDDeactivated{a.DID, entry.EntryHash}}}},
-		errors.Join(tx.BumpEpoch(Scope{ScopeAgent, a.ID}), tx.Tend(a.ID, time.Time{}))
+		errors.Join(tx.UpdateAgent(a), tx.BumpEpoch(Scope{ScopeAgent, a.ID}), tx.Tend(a.ID, time.Time{}))
 }
 
 // retire takes the keys out of the document whose time is over.
@@ -80,7 +82,7 @@ func (r *Registry) retire(tx Tx, a Agent, actor Actor) (Agent, Draft, error) {
 		return a, Draft{}, r.schedule(tx, a)
 	}
 	a.Updated = now
-	entry, err := r.publishKeys(tx, a)
+	entry, err := r.publishKeys(tx, &a)
 	if err != nil && !errors.Is(err, errLogFull) { // the key ends all the same
 		return a, Draft{}, err
 	}
@@ -120,10 +122,32 @@ const maxDIDLog = did.MaxLog - 32<<10
 // errLogFull: the agent's DID log has room for its end only.
 var errLogFull = &Error{Kind: Conflict, Code: "did_log_full", Detail: "the agent's DID log is full, after hundreds of changes of its keys: register the agent anew"}
 
-// publishKeys appends an entry with the keys that the agent holds to its DID log.
-// errLogFull: there is room for the entries that end it only.
-func (r *Registry) publishKeys(tx Tx, a Agent) (did.Entry, error) {
-	p := did.UpdateParams{Custodian: r.Origin, NoKeys: a.KeyEnded}
+// publishKeys lets the agent's DID log follow the keys that the agent holds. Where the
+// registry holds the update key, it appends an entry; errLogFull: there is room for
+// the entries that end the log only. Else it is for the controller to follow, and the
+// Entry is zero. a says afterwards whether the log is behind.
+func (r *Registry) publishKeys(tx Tx, a *Agent) (did.Entry, error) {
+	if !a.Custodial {
+		_, res, err := r.didLog(tx, *a)
+		if err == nil {
+			err = a.compare(res, r.now())
+		}
+		return did.Entry{}, err
+	}
+	entry, err := r.publish(tx, *a, did.UpdateParams{Custodian: r.Origin})
+	switch {
+	case err == nil:
+		a.DIDPending = time.Time{}
+	case errors.Is(err, errLogFull):
+		a.DIDPending = cmp.Or(a.DIDPending, r.now())
+	}
+	return entry, err
+}
+
+// publish appends an entry with the agent's keys that p completes: with nobody else's
+// commitments in it, the registry makes the next entry, too.
+func (r *Registry) publish(tx Tx, a Agent, p did.UpdateParams) (did.Entry, error) {
+	p.NoKeys = a.KeyEnded
 	if !a.KeyEnded {
 		key, err := a.Key()
 		if err != nil {
@@ -149,11 +173,14 @@ func (r *Registry) publishKeys(tx Tx, a Agent) (did.Entry, error) {
 	if p.Signer, err = r.updateKey(a, res, n); err != nil {
 		return did.Entry{}, err
 	}
-	next, err := r.successor(a.ID, n+1)
-	if err != nil {
-		return did.Entry{}, err
+	if len(p.NextKeyHashes) == 0 {
+		next, err := r.successor(a.ID, n+1)
+		if err != nil {
+			return did.Entry{}, err
+		}
+		p.NextKeys = []jose.PublicKey{next.Public()}
 	}
-	p.NextKeys, p.Time = []jose.PublicKey{next.Public()}, res.NextTime(r.now())
+	p.Time = res.NextTime(r.now())
 	entry, err := did.Update(log, p)
 	if err != nil {
 		return did.Entry{}, fmt.Errorf("update DID log of agent %s: %w", a.ID, err)
@@ -161,8 +188,12 @@ func (r *Registry) publishKeys(tx Tx, a Agent) (did.Entry, error) {
 	return entry, appendEntry(tx, a, n, entry)
 }
 
-// publishEnd deactivates the agent's DID. The zero Entry: it was before.
+// publishEnd deactivates the agent's DID. The zero Entry: it was before, or is its
+// controller's to deactivate.
 func (r *Registry) publishEnd(tx Tx, a Agent) (did.Entry, error) {
+	if !a.Custodial {
+		return did.Entry{}, nil
+	}
 	log, res, err := r.didLog(tx, a)
 	if err != nil || res.Deactivated {
 		return did.Entry{}, err

@@ -174,6 +174,7 @@ type Agent struct {
 	AgentRow
 	DID, WebDID, Org, Sponsor, Role, Thumbprint string
 	Custodial                                   bool
+	DIDPending                                  time.Time
 	Domains, Workflows                          []string
 	Composition                                 []Component
 	Grants                                      []Grant

@@ -30,7 +30,7 @@ or by its DID; every command takes any of the three.
 	}
 	conn.bind(cmd)
 	cmd.AddCommand(agentNewCmd(conn), agentListCmd(conn), agentShowCmd(conn), agentAskCmd(conn), agentSpawnCmd(conn), agentSponsorCmd(conn),
-		agentExportCmd(conn), agentOffboardCmd(conn), agentImportCmd(conn), agentCompositionCmd(conn), agentUnregisteredCmd(conn),
+		agentExportCmd(conn), agentOffboardCmd(conn), agentImportCmd(conn), agentCompositionCmd(conn), agentCustodyCmd(conn), agentDIDCmd(conn), agentUnregisteredCmd(conn),
 		agentMoveCmd(conn, "approve", "Let a requested agent act within its grants", func(cmd *cobra.Command, c *client.Client, ref, _ string) (client.Change[client.Agent], error) {
 			return c.ApproveAgent(cmd.Context(), ref)
 		}),
@@ -302,6 +302,9 @@ func showAgent(s *screen, a client.Agent) {
 		"since", a.Created.Format(time.RFC3339))
 	for _, k := range a.Retiring {
 		s.fields("earlier key", k.Thumbprint+"  until "+k.NotAfter.Format(time.RFC3339))
+	}
+	if !a.DIDPending.IsZero() {
+		s.fields("DID log", "behind since "+a.DIDPending.Format(time.RFC3339)+": it says otherwise of the agent's keys than the registry, which decides by its own")
 	}
 	if a.KeyEnded {
 		s.fields("key", "compromised: it proves nothing any more")

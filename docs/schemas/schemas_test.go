@@ -92,6 +92,8 @@ var events = []struct {
 	{registry.EventIssuerRemoved, noAgent, registry.IssuerChanged{}, "The issuer is believed no more."},
 	{registry.EventAgentEnrolled, anAgent, registry.AgentEnrolled{}, "The org's own IAM vouched for the agent, and a rule of the org said what it may be."},
 	{registry.EventDecision, anAgent, registry.DecisionMade{}, "Whether an act might be done, and why."},
+	{registry.EventCustodyMoved, anAgent, registry.CustodyMoved{}, "The registry has signed its last entry of the agent's DID log; the next is its controller's."},
+	{registry.EventDIDUpdated, anAgent, registry.DIDUpdated{}, "The agent's controller has added an entry to its DID log."},
 }
 
 // schema is a JSON Schema; encoding/json writes its members in order of name.
@@ -148,6 +150,7 @@ var members = map[string]schema{
 	"serial": pattern("([0-9a-f]{2}){1,20}"), "CertificateIssued.kind": enum("did", "svid", "pep", "enterprise"), "CertificateIssued.issuer": pattern(digest), "names": pattern(digest),
 	"not_after": pattern(moment), "rules": pattern(digest), "config": pattern(digest), "IssuerChanged.issuer": pattern(uuid), "AgentEnrolled.issuer": maybeEmpty(uuid),
 	"IssuerChanged.kind": enum("entra", "okta", "kubernetes", "spiffe"), "AgentEnrolled.kind": enum("entra", "okta", "kubernetes", "spiffe", "x509"),
+	"next_key_hashes[]": pattern(`Qm[1-9A-HJ-NP-Za-km-z]{44}`), "CustodyMoved.custodial": {"const": false}, "DIDUpdated.entry": {"type": "integer", "minimum": 3, "maximum": 1000},
 	"commitments{}": pattern(digest), "action": maybeEmpty(`[^:]+:[^:]+`),
 }
 
@@ -497,6 +500,10 @@ func TestRecordedEventsFit(t *testing.T) {
 	must(err)
 	person := clerk.Value.ID
 	b := h.NewAgent(t, "b")
+	b.HandOver(t, registrytest.Key(50))
+	h.Clock.Add(2 * time.Second)
+	_, err = h.AppendDID(ctx, b.Signed(), b.ID, json.RawMessage(b.NextEntry(t, registrytest.Key(50), registrytest.Key(51)).Line))
+	must(err)
 	_, err = h.SetSponsor(ctx, call, b.ID, person)
 	must(err)
 	for _, owner := range []registry.Actor{{Kind: registry.ActorPrincipal, ID: person}, {Kind: registry.ActorPEP, ID: pep.Caller.ID}} {

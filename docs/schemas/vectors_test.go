@@ -195,6 +195,8 @@ func bodies(commitments map[string]string) []struct {
 		{registry.EventPrincipalSuspended, acme, "", owner, registry.PrincipalStatusChanged{Principal: id(15), Status: "suspended", Reason: "drill"}},
 		{registry.EventPrincipalResumed, acme, "", owner, registry.PrincipalStatusChanged{Principal: id(15), Status: "active"}},
 		{registry.EventPrincipalLeft, acme, "", owner, registry.PrincipalStatusChanged{Principal: id(15), Status: "left"}},
+		{registry.EventCustodyMoved, acme, agent, owner, registry.CustodyMoved{DID: did, DIDEntryHash: "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG", NextKeyHashes: []string{"QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG"}, PossessionHash: fixed("possession", 32)}},
+		{registry.EventDIDUpdated, acme, agent, registry.Actor{Kind: registry.ActorAgent, ID: agent}, registry.DIDUpdated{DID: did, DIDEntryHash: "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG", Entry: 3}},
 	}
 }
 

@@ -27,7 +27,10 @@ type UpdateParams struct {
 	UpdateKeys []jose.PublicKey
 	// NextKeys are committed to for the entry after this one. They are required
 	// under pre-rotation, unless EndPreRotation, and turn it on where it is off.
-	NextKeys       []jose.PublicKey
+	NextKeys []jose.PublicKey
+	// NextKeyHashes are commitments beside those to NextKeys (NextKeyHash): to keys
+	// that somebody else holds, and has not shown.
+	NextKeyHashes  []string
 	EndPreRotation bool
 
 	// Keys are the subject's own, from this entry on. With none the document stays
@@ -41,6 +44,9 @@ type UpdateParams struct {
 	Controllers []string
 	Services    []Service
 	Custodian   string
+	// Document, if any, is the whole document as it is to be, in place of all that the
+	// members from Keys to Custodian describe.
+	Document json.RawMessage
 	// Origin and Path, if Origin is not empty, are where a portable DID moves to.
 	Origin string
 	Path   []string
@@ -167,10 +173,11 @@ func (st *state) next(log []byte, params parameters, doc json.RawMessage, at tim
 
 func (st *state) updateParameters(p UpdateParams) (parameters, error) {
 	preRotated := len(st.NextKeyHashes) > 0
-	if preRotated && len(p.NextKeys) == 0 && !p.EndPreRotation {
+	committed := len(p.NextKeys)+len(p.NextKeyHashes) > 0
+	if preRotated && !committed && !p.EndPreRotation {
 		return parameters{}, errors.New("did: update needs a next update key, or must end pre-rotation")
 	}
-	if p.EndPreRotation && len(p.NextKeys) > 0 {
+	if p.EndPreRotation && committed {
 		return parameters{}, errors.New("did: update ends pre-rotation and names a next update key")
 	}
 	var params parameters
@@ -180,10 +187,16 @@ func (st *state) updateParameters(p UpdateParams) (parameters, error) {
 	if len(p.UpdateKeys) > 0 {
 		params.UpdateKeys = multikeys(p.UpdateKeys)
 	}
-	if preRotated || len(p.NextKeys) > 0 {
+	if preRotated || committed {
 		next, err := nextHashes(p.NextKeys)
 		if err != nil {
 			return parameters{}, err
+		}
+		for _, hash := range p.NextKeyHashes {
+			if !IsKeyHash(hash) {
+				return parameters{}, errors.New("did: a commitment is no hash of a key")
+			}
+			*next = append(*next, hash)
 		}
 		params.NextKeyHashes = next
 	}
@@ -204,6 +217,9 @@ func (st *state) updateParameters(p UpdateParams) (parameters, error) {
 
 // updateDocument returns the state of the new entry.
 func (st *state) updateDocument(p UpdateParams) (json.RawMessage, error) {
+	if p.Document != nil {
+		return p.Document, nil
+	}
 	if len(p.Keys) == 0 && !p.NoKeys {
 		if len(p.Overlap)+len(p.AlsoKnownAs)+len(p.Controllers)+len(p.Services)+len(p.Custodian)+len(p.Origin)+len(p.Path) > 0 {
 			return nil, errors.New("did: an update of the document needs its keys")

@@ -382,3 +382,26 @@ func BenchmarkUpdate(b *testing.B) {
 		}
 	}
 }
+
+// A hand-over: the entry commits to keys by their hashes alone, its signer can make no
+// other, and who holds one of them can.
+func TestHandOver(t *testing.T) {
+	log := genesisLog(t, nil)
+	hashes := []string{NextKeyHash(mustKey(20).Public()), NextKeyHash(mustKey(21).Public())}
+	log, _ = mustUpdate(t, log, UpdateParams{Time: after(1), Signer: mustKey(2), NextKeyHashes: hashes})
+	for _, seed := range []byte{1, 2, 3} {
+		if _, err := Update(log, UpdateParams{Time: after(2), Signer: mustKey(seed), NextKeys: public(4)}); !errors.Is(err, PreRotation) {
+			t.Errorf("key %d after the hand-over: %v", seed, err)
+		}
+	}
+	mustUpdate(t, log, UpdateParams{Time: after(2), Signer: mustKey(21), NextKeys: public(22)})
+	for name, p := range map[string]UpdateParams{
+		"no hash":           {NextKeyHashes: []string{"Qm"}},
+		"the end of hashes": {NextKeyHashes: hashes, EndPreRotation: true},
+	} {
+		p.Time, p.Signer = after(2), mustKey(21)
+		if _, err := Update(log, p); err == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}
