@@ -180,7 +180,7 @@ func TestCustodyIsHandedToAHolder(t *testing.T) {
 		"no hash":                  {h.Call(), func(n *registry.NewCustody) { n.NextKeyHashes = []string{own, "Qm"} }, "malformed "},
 		"the same twice":           {h.Call(), func(n *registry.NewCustody) { n.NextKeyHashes = []string{own, own} }, "malformed "},
 		"nine":                     {h.Call(), func(n *registry.NewCustody) { n.NextKeyHashes = slices.Repeat([]string{own}, 9) }, "too-large "},
-		"the registry's next key":  {h.Call(), func(n *registry.NewCustody) { n.NextKeyHashes = append(res.NextKeyHashes, own) }, "conflict key_taken"},
+		"the registry's next key":  {h.Call(), func(n *registry.NewCustody) { n.NextKeyHashes = []string{res.NextKeyHashes[0], own} }, "conflict key_taken"},
 		"the registry's first key": {h.Call(), func(n *registry.NewCustody) { n.NextKeyHashes = []string{own, did.NextKeyHash(h.UpdateKey.Public())} }, "conflict key_taken"},
 		"the agent's own key": {h.Call(), func(n *registry.NewCustody) {
 			n.JWK, n.Possession = agentKey, h.Possession(t, c.Signer, c.Org, c.Name)
