@@ -40,8 +40,9 @@ func TestFullDisk(t *testing.T) {
 			d.progress(100)
 			var ballast []string
 			if c.chain == "embedded" {
-				// The chain stops first, and nothing else does.
-				ballast = append(ballast, fill(t, dir, c.reserve+c.reserve/2))
+				// The chain stops first, and nothing else does. What it writes as it
+				// stops comes out of what is left above the reserve.
+				ballast = append(ballast, fill(t, dir, 2*c.reserve-1<<20))
 				eventually(t, "stop the chain", func() (bool, error) {
 					return strings.Contains(p.out.String(), "embedded chain stopped"), nil
 				})
