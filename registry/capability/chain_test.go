@@ -15,7 +15,14 @@ import (
 )
 
 // holder is the key of the n-th link: the root's agent, then those it delegates to.
-func holder(n int) *jose.PrivateKey { return jose.NewEd25519FromSeed([32]byte{byte(2 + n)}) }
+func holder(n int) *jose.PrivateKey { return holders[n] }
+
+var holders = func() (keys [MaxLinks + 1]*jose.PrivateKey) {
+	for n := range keys {
+		keys[n] = jose.NewEd25519FromSeed([32]byte{byte(2 + n)})
+	}
+	return keys
+}()
 
 func subject(n int) string {
 	if n == 0 {

@@ -48,6 +48,9 @@ type rangeClaim struct {
 // MarshalJSON returns s as the claim authorization_details (package doc), in JSON of
 // any member order; canon.Marshal gives the canonical one.
 func (s Set) MarshalJSON() ([]byte, error) {
+	if s.claim != nil {
+		return s.claim, nil
+	}
 	actions := map[string]map[string][]alternative{}
 	for _, c := range s.caps {
 		if actions[c.Verb] == nil {
@@ -113,6 +116,7 @@ func (s *Set) UnmarshalJSON(data []byte) error {
 			return errors.New("authorization_details is not in the form of its set")
 		}
 	}
+	set.claim = want
 	*s = set
 	return nil
 }

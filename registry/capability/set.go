@@ -21,7 +21,10 @@ const (
 
 // Set is a set of capabilities in canonical order. The zero value is empty and
 // covers nothing. A Set is immutable and may be shared between goroutines.
-type Set struct{ caps []Capability }
+type Set struct {
+	caps  []Capability
+	claim []byte // canonical token form, if it was read from one
+}
 
 // Capability is one member of a Set.
 type Capability struct {
@@ -207,7 +210,7 @@ func newSet(caps []Capability) (Set, error) {
 	}
 	slices.SortFunc(kept, func(a, b Capability) int { return strings.Compare(a.text, b.text) })
 	kept = slices.CompactFunc(kept, func(a, b Capability) bool { return a.text == b.text })
-	s := Set{kept}
+	s := Set{caps: kept}
 	if len(s.String()) > MaxText {
 		return Set{}, fmt.Errorf("at most %d bytes in canonical form", MaxText)
 	}
