@@ -210,7 +210,7 @@ func (c *Chain) Match(a Act) Match {
 
 // ChainCheck is what a verifier knows by itself and holds a chain and an act against.
 type ChainCheck struct {
-	Issuer jose.PublicKey                                 // of the root
+	Issuer jose.PublicKey                                // of the root
 	Holds  func(subject string, key jose.PublicKey) bool // whether the key is the agent's now
 	// Of the act. Key and TokenHash are the leaf's, whatever they are set to, and
 	// Subject must be its sub.
