@@ -351,9 +351,12 @@ func (f *AgentFile) Keep(g HeldGrant) {
 
 // EphemeralAgent makes an agent that nobody registers: it acts under grants that
 // others delegate to its key, whose did:key is its name.
-func EphemeralAgent(registry string, key *AgentKey) *AgentFile {
+func EphemeralAgent(registry string, key *AgentKey) (*AgentFile, error) {
+	pem, err := key.PEM()
 	id := did.Key(key.private.Public()).String()
-	return &AgentFile{Version: 1, Registry: registry, DID: id, KeyID: id + "#" + key.private.Public().Multikey(), Grants: []HeldGrant{}, key: key}
+	return &AgentFile{
+		Version: 1, Registry: registry, DID: id, KeyID: id + "#" + key.private.Public().Multikey(), Key: string(pem), Grants: []HeldGrant{}, key: key,
+	}, err
 }
 
 // marshalIndent is canonical JSON made readable, with a final line feed.
