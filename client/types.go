@@ -468,6 +468,17 @@ type Verification struct {
 	ID       string   `json:"jti,omitempty"`
 	Expires  int64    `json:"exp,omitempty"`
 	Org      string   `json:"org,omitempty"`
+	Chain    []Link   `json:"chain,omitempty"` // root first; none for one token
+}
+
+// Link is one grant of a chain that stands.
+type Link struct {
+	Subject      string `json:"sub"`
+	ID           string `json:"jti"`
+	Hash         string `json:"hash"`       // of its signing input
+	Thumbprint   string `json:"thumbprint"` // of the holder's key
+	Capabilities string `json:"capabilities"`
+	Expires      int64  `json:"exp"`
 }
 
 // LogInfo is the log and its newest signed checkpoint.

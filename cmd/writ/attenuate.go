@@ -42,7 +42,7 @@ its DID with --to-key; or, with --new, a key that is made for it: nobody registe
 agent, and it lives for 15 minutes at most.`,
 		Example: `  writ grant attenuate --agent buyer.agent.json --can "read:invoices/2026-*" --to clerk.agent.json
   writ grant attenuate --agent buyer.agent.json --can "read:invoices" --expires 5m --new helper.agent.json
-  writ act --agent helper.agent.json read invoices/2026-0042`,
+  writ agent ask --agent helper.agent.json read invoices/2026-0042`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			g, err := a.run()
