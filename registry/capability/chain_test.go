@@ -430,3 +430,38 @@ func BenchmarkChain(b *testing.B) {
 		}
 	})
 }
+
+func TestTokens(t *testing.T) {
+	for text, want := range map[string]Tokens{`""`: nil, `"a"`: {"a"}, `["a"]`: {"a"}, `["a","b"]`: {"a", "b"}} {
+		var got Tokens
+		if err := json.Unmarshal([]byte(text), &got); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, %v", text, got, err)
+		}
+		var again Tokens
+		if raw, err := got.MarshalJSON(); err != nil || json.Unmarshal(raw, &again) != nil || !slices.Equal(again, want) {
+			t.Errorf("%s: written as %s, %v", text, raw, err)
+		}
+	}
+	for _, text := range []string{`null`, `1`, `{}`, `[]`, `[1]`, `[null]`, `["a",["b"]]`, `"\ud800"`, `["a","b","c","d","e","f","g","h","i"]`} {
+		var got Tokens
+		if err := got.UnmarshalJSON([]byte(text)); err == nil {
+			t.Errorf("%s: read as %q", text, got)
+		}
+	}
+}
+
+func FuzzTokens(f *testing.F) {
+	for _, text := range []string{`""`, `"a"`, `["a","b"]`, ` [ "a" ] `, `["a",null]`, `null`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var got, again Tokens
+		if got.UnmarshalJSON(data) != nil {
+			return
+		}
+		raw, err := got.MarshalJSON()
+		if err != nil || again.UnmarshalJSON(raw) != nil || !slices.Equal(got, again) {
+			t.Errorf("%s is %q, written as %s, %v", data, got, raw, err)
+		}
+	})
+}
