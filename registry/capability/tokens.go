@@ -2,6 +2,7 @@ package capability
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/writ-registry/writ/internal/canon"
 )
@@ -38,7 +39,7 @@ func (t *Tokens) UnmarshalJSON(data []byte) error {
 		if err := canon.Unmarshal(data, &many); err != nil {
 			return err
 		}
-		if len(many) == 0 || len(many) > MaxLinks {
+		if len(many) == 0 || len(many) > MaxLinks || slices.Contains(many, "") {
 			return errors.New("a chain has 1 to 8 tokens")
 		}
 		*t = many
