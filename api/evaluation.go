@@ -41,7 +41,7 @@ type EvaluationAction struct {
 
 // EvaluationContext is what Writ reads of the context (section 5.4).
 type EvaluationContext struct {
-	Token    string   `json:"token,omitempty" doc:"agent-cap+jwt"`
+	Token    tokens   `json:"token,omitempty"`
 	Proof    string   `json:"proof,omitempty" doc:"agent-action+jwt by the agent over this very act, passed on unchanged"`
 	Task     string   `json:"task,omitempty"`
 	Domain   string   `json:"domain,omitempty" doc:"Asserted by the enforcement point, if it is registered for it"`
@@ -150,7 +150,7 @@ func readEvaluation(body []byte) (policy.Request, error) {
 		return policy.Request{}, err
 	}
 	if x := in.Context; x != nil {
-		req.Token, req.Proof, req.Act.Task = x.Token, x.Proof, x.Task
+		req.Token, req.Proof, req.Act.Task = x.Token.Tokens, x.Proof, x.Task
 		req.Context = policy.Context{Domain: x.Domain, Workflow: x.Workflow, Tool: x.Tool}
 	}
 	return req, nil

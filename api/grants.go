@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/capability"
 )
 
 func (s *server) routeGrants() {
@@ -19,6 +20,9 @@ func (s *server) routeGrants() {
 		Summary: "One grant"}, s.getGrant)
 	route(s, huma.Operation{OperationID: "revoke-grant", Method: http.MethodPost, Path: "/v1/grants/{id}/revoke", Tags: []string{"grants"},
 		Summary: "End a grant for good"}, s.revokeGrant)
+	route(s, huma.Operation{OperationID: "revoke-link", Method: http.MethodPost, Path: "/v1/grants/{id}/revocations", Tags: []string{"grants"},
+		Summary:     "End a link that a holder made under a grant, with all that is under it",
+		Description: "For registrars, by hash or chain, and for the agent of any link above, which signs the request and shows the chain."}, s.revokeLink)
 }
 
 // NewGrant is the body of issue-grant.
@@ -29,6 +33,7 @@ type NewGrant struct {
 	Domain         string     `json:"domain,omitempty"`
 	Workflow       string     `json:"workflow,omitempty"`
 	AuthorityLevel *int       `json:"authority_level,omitempty" minimum:"0" maximum:"4" doc:"The agent's where absent"`
+	Delegation     int        `json:"delegation,omitempty" minimum:"0" maximum:"7" doc:"How many links holders may make under it in a chain"`
 	NotBefore      *time.Time `json:"not_before,omitempty" doc:"Now where absent"`
 	Expires        *time.Time `json:"expires,omitempty" doc:"24 hours after not_before where absent"`
 }
@@ -43,7 +48,7 @@ func (s *server) issueGrant(ctx context.Context, call registry.Call, in *struct{
 	b := in.Body
 	out, err := s.Registry.IssueGrant(ctx, call, registry.NewGrant{
 		Agent: b.Agent, Capabilities: b.Capabilities, Audience: b.Audience, Domain: b.Domain, Workflow: b.Workflow,
-		AuthorityLevel: b.AuthorityLevel, NotBefore: orZero(b.NotBefore), Expires: orZero(b.Expires),
+		AuthorityLevel: b.AuthorityLevel, Delegation: b.Delegation, NotBefore: orZero(b.NotBefore), Expires: orZero(b.Expires),
 	})
 	if err != nil {
 		return nil, err
@@ -98,4 +103,29 @@ func (s *server) revokeGrant(ctx context.Context, call registry.Call, in *struct
 		return nil, err
 	}
 	return change(out, GrantAnswer{out.Value, eventOf(out)}), nil
+}
+
+// LinkRevocation is the body of revoke-link: one of hash and chain, and a reason.
+type LinkRevocation struct {
+	Hash   string            `json:"hash,omitempty" doc:"base64url SHA-256 of the link's signing input, as verify names it"`
+	Chain  capability.Tokens `json:"chain,omitempty" minItems:"2" maxItems:"8" doc:"The tokens that end in the link, root first"`
+	Reason string            `json:"reason,omitempty" doc:"Machine name, 1 to 64 of [a-z0-9._-]"`
+}
+
+// LinkAnswer is a revoked link and the event that records it.
+type LinkAnswer struct {
+	Link  registry.RevokedLink `json:"link"`
+	Event *registry.EventRef   `json:"event,omitempty" doc:"Absent where nothing changed"`
+}
+
+func (s *server) revokeLink(ctx context.Context, call registry.Call, in *struct {
+	GrantPath
+	Body LinkRevocation
+}) (*changed[LinkAnswer], error) {
+	b := in.Body
+	out, err := s.Registry.RevokeLink(ctx, call, registry.LinkRevocation{Grant: in.ID, Hash: b.Hash, Chain: b.Chain, Reason: b.Reason})
+	if err != nil {
+		return nil, err
+	}
+	return change(out, LinkAnswer{out.Value, eventOf(out)}), nil
 }

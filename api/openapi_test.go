@@ -266,6 +266,7 @@ func TestEveryOperation(t *testing.T) {
 		{id: "get-trust-list", good: call{"/.well-known/writ-trust", nil}, noAccess: true},
 		{id: "list-anchors", good: call{"/v1/anchors", nil}, bad: call{"/v1/anchors?limit=x", nil}},
 		{id: "verify", good: call{"/v1/verify", ask()}, bad: call{"/v1/verify", `{}`}},
+		{id: "revoke-link", good: call{"/v1/grants/" + g.ID + "/revocations", map[string]any{"hash": strings.Repeat("A", 43)}}, bad: call{"/v1/grants/" + g.ID + "/revocations", `{}`}},
 		{id: "revoke-grant", good: call{"/v1/grants/" + g.ID + "/revoke", nil}, bad: call{"/v1/grants/x/revoke", nil}},
 		{id: "set-spawn", good: call{"/v1/agents/" + a.ID + "/spawn", `{"depth":1,"max":5}`}, bad: call{"/v1/agents/" + a.ID + "/spawn", `{"depth":9,"max":5}`}},
 		{id: "set-org-policy", good: call{"/v1/orgs/acme/policy", `{"warn_key_age":3600}`}, bad: call{"/v1/orgs/acme/policy", `{"max_key_age":-1}`}},

@@ -76,6 +76,7 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		"GET /v1/grants":                                                  {query: "?agent=" + v["agent"], shut: true},
 		"GET /v1/grants/{id}":                                             shut(nil),
 		"POST /v1/grants/{id}/revoke":                                     shut(nil),
+		"POST /v1/grants/{id}/revocations":                                shut(map[string]any{"hash": strings.Repeat("A", 43)}),
 		"POST /v1/kill":                                                   shut(scope("org", v["org"])),
 		"GET /v1/kill":                                                    {},
 		"POST /v1/kill/release":                                           shut(scope("agent", v["agent"])),

@@ -43,9 +43,30 @@ type VerifyResource struct {
 
 // VerifyContext is what the agent shows for it.
 type VerifyContext struct {
-	Token string `json:"token" minLength:"1" doc:"agent-cap+jwt"`
+	Token tokens `json:"token"`
 	Proof string `json:"proof" minLength:"1" doc:"agent-action+jwt over the act"`
 	Task  string `json:"task,omitempty"`
+}
+
+// tokens is a grant token, or a chain.
+type tokens struct{ capability.Tokens }
+
+// Schema says that it is a string or an array.
+func (tokens) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Description: "agent-cap+jwt: the agent's grant; or the chain of them that ends in it, root first",
+		OneOf: []*huma.Schema{
+			{Type: "string", MinLength: new(1)},
+			{Type: "array", Items: &huma.Schema{Type: "string"}, MinItems: new(1), MaxItems: new(capability.MaxLinks)},
+		},
+	}
+}
+
+func (t tokens) first() string {
+	if len(t.Tokens) == 0 {
+		return ""
+	}
+	return t.Tokens[0]
 }
 
 // arguments is a JSON object whose very text is signed.
@@ -96,7 +117,7 @@ func readVerify(body []byte) (policy.Request, error) {
 		return policy.Request{}, missing("/context")
 	}
 	if err := present("/subject/type", in.Subject.Type, "/subject/id", in.Subject.ID, "/action/name", in.Action.Name,
-		"/resource/type", in.Resource.Type, "/resource/id", in.Resource.ID, "/context/token", in.Context.Token, "/context/proof", in.Context.Proof); err != nil {
+		"/resource/type", in.Resource.Type, "/resource/id", in.Resource.ID, "/context/token", in.Context.Token.first(), "/context/proof", in.Context.Proof); err != nil {
 		return policy.Request{}, err
 	}
 	if in.Subject.Type != "agent" {
@@ -107,7 +128,7 @@ func readVerify(body []byte) (policy.Request, error) {
 	}
 	arguments, err := in.Action.Properties.object()
 	return policy.Request{
-		SubjectType: in.Subject.Type, Subject: in.Subject.ID, Token: in.Context.Token, Proof: in.Context.Proof,
+		SubjectType: in.Subject.Type, Subject: in.Subject.ID, Token: in.Context.Token.Tokens, Proof: in.Context.Proof,
 		Act: capability.Act{
 			Action: in.Action.Name, Resource: capability.Resource{Type: in.Resource.Type, ID: in.Resource.ID},
 			Arguments: arguments, Task: in.Context.Task,

@@ -71,6 +71,13 @@ type HeldGrant struct {
 	Audience     []string  `json:"audience"`
 	Expires      time.Time `json:"expires"`
 	Token        string    `json:"token"`
+	// Above are the tokens above it, root first, where a holder made it under a grant.
+	Above []string `json:"above,omitempty"`
+}
+
+// Tokens is what the agent shows for an act under the grant.
+func (g HeldGrant) Tokens() capability.Tokens {
+	return append(slices.Clone(capability.Tokens(g.Above)), g.Token)
 }
 
 // AgentFile is an agent as whoever runs it keeps it: who it is, its key and its
@@ -206,8 +213,7 @@ func (f *AgentFile) Before(origin string) *AgentFile {
 
 // Hold adds a grant, which replaces one of the same id.
 func (f *AgentFile) Hold(g Grant) {
-	f.Grants = slices.DeleteFunc(f.Grants, func(h HeldGrant) bool { return h.ID == g.ID })
-	f.Grants = append(f.Grants, HeldGrant{g.ID, g.Capabilities, g.Audience, g.Expires, g.Token})
+	f.Keep(HeldGrant{ID: g.ID, Capabilities: g.Capabilities, Audience: g.Audience, Expires: g.Expires, Token: g.Token})
 }
 
 // errNoGrant: there is nothing to show for an act.
@@ -242,17 +248,13 @@ func (f *AgentFile) Grant(act capability.Act, aud string) (HeldGrant, error) {
 // Prove signs that the agent does this act, now, at the resource server aud,
 // under the grant token. The proof is good for one use within 30 seconds.
 func (f *AgentFile) Prove(act capability.Act, aud, token string) (string, error) {
-	grant, err := capability.ParseGrant(token)
-	if err != nil {
-		return "", err
-	}
 	digest, err := act.Digest()
 	if err != nil {
 		return "", err
 	}
 	now := time.Now()
 	return capability.SignAction(f.key.private, f.KeyID, capability.ActionClaims{
-		Issuer: f.DID, Audience: aud, PDP: f.Registry, TokenHash: grant.Hash(), ActDigest: digest,
+		Issuer: f.DID, Audience: aud, PDP: f.Registry, TokenHash: canon.Digest([]byte(token)), ActDigest: digest,
 		ID: capability.NewJTI(), IssuedAt: now.Unix(), Expires: now.Add(capability.MaxLifetime).Unix(),
 	})
 }
@@ -283,8 +285,78 @@ func (f *AgentFile) RequestWith(act capability.Act, aud string, g HeldGrant) (Ev
 		Subject:  Subject{Type: "agent", ID: f.DID},
 		Action:   Action{Name: act.Action, Properties: act.Arguments},
 		Resource: act.Resource,
-		Context:  Context{Token: g.Token, Proof: proof, Task: act.Task},
+		Context:  Context{Token: g.Tokens(), Proof: proof, Task: act.Task},
 	}, nil
+}
+
+// Delegate is whom an agent hands a part of its grant to, and what of it. Empty
+// members are the grant's, as far as it has them.
+type Delegate struct {
+	DID          string   // of a registered agent; "" = whoever holds Key, for 15 minutes at most
+	Key          jose.JWK // of the delegate
+	Capabilities string
+	Audience     []string
+	NotBefore    time.Time
+	Expires      time.Time
+	Delegation   int // how many links may follow, 0 to what the grant has left
+}
+
+// Attenuate makes a grant for a delegate under one that the agent holds, by the
+// agent's signature and without asking the registry. What a verifier would refuse is
+// refused here: *capability.ChainError names the invariant.
+func (f *AgentFile) Attenuate(g HeldGrant, to Delegate) (HeldGrant, error) {
+	chain, err := capability.ParseChain(g.Tokens())
+	if err != nil {
+		return HeldGrant{}, err
+	}
+	caps, err := capability.Parse(to.Capabilities)
+	if err != nil {
+		return HeldGrant{}, fmt.Errorf("capabilities: %w", err)
+	}
+	leaf := chain.Leaf().Claims()
+	child := capability.GrantClaims{
+		Subject: to.DID, Confirmation: capability.Confirmation{JWK: to.Key}, Capabilities: caps, Audience: to.Audience,
+		IssuedAt: time.Now().Unix(), ID: capability.NewJTI(), AuthorityLevel: leaf.AuthorityLevel, MaxDepth: leaf.Depth + 1 + to.Delegation,
+	}
+	if !to.NotBefore.IsZero() {
+		child.NotBefore = to.NotBefore.Unix()
+	}
+	if !to.Expires.IsZero() {
+		child.Expires = to.Expires.Unix()
+	}
+	token, err := chain.Attenuate(f.key.private, f.KeyID, child)
+	if err != nil {
+		return HeldGrant{}, err
+	}
+	return ReadGrant(append(g.Tokens(), token))
+}
+
+// ReadGrant reads a grant, or the chain that ends in it, root first, as who holds it
+// keeps it. It verifies no signature.
+func ReadGrant(tokens capability.Tokens) (HeldGrant, error) {
+	chain, err := capability.ParseChain(tokens)
+	if err != nil {
+		return HeldGrant{}, err
+	}
+	c := chain.Leaf().Claims()
+	return HeldGrant{ID: c.ID, Capabilities: c.Capabilities.String(), Audience: c.Audience, Expires: time.Unix(c.Expires, 0).UTC(),
+		Token: chain.Leaf().Raw(), Above: chain.Above()}, nil
+}
+
+// Keep adds a grant that was delegated to the agent; it replaces one of the same id.
+func (f *AgentFile) Keep(g HeldGrant) {
+	f.Grants = slices.DeleteFunc(f.Grants, func(h HeldGrant) bool { return h.ID == g.ID })
+	f.Grants = append(f.Grants, g)
+}
+
+// EphemeralAgent makes an agent that nobody registers: it acts under grants that
+// others delegate to its key, whose did:key is its name.
+func EphemeralAgent(registry string, key *AgentKey) (*AgentFile, error) {
+	pem, err := key.PEM()
+	id := did.Key(key.private.Public()).String()
+	return &AgentFile{
+		Version: 1, Registry: registry, DID: id, KeyID: id + "#" + key.private.Public().Multikey(), Key: string(pem), Grants: []HeldGrant{}, key: key,
+	}, err
 }
 
 // marshalIndent is canonical JSON made readable, with a final line feed.

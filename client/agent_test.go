@@ -70,7 +70,7 @@ func TestProofsAreWhatTheRegistryDemands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := capability.ParseGrant(req.Context.Token)
+	token, err := capability.ParseGrant(req.Context.Token[0])
 	if err != nil {
 		t.Fatal(err)
 	}

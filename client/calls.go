@@ -297,6 +297,16 @@ func (c *Client) RevokeGrant(ctx context.Context, id, reason string) (Change[Gra
 	return change[Grant](ctx, c, http.MethodPost, at("/v1/grants", id)+"/revoke", "grant", because(reason))
 }
 
+// RevokeLink ends the last link of a chain, with all that is made under it: for a
+// registrar, or by the signature of an agent above it.
+func (c *Client) RevokeLink(ctx context.Context, grant string, chain []string, reason string) (Change[RevokedLink], error) {
+	body := map[string]any{"chain": chain}
+	if reason != "" {
+		body["reason"] = reason
+	}
+	return change[RevokedLink](ctx, c, http.MethodPost, at("/v1/grants", grant)+"/revocations", "link", body)
+}
+
 // SetKill stops a scope. When it returns, the stop is durable and every later
 // qualified decision sees it.
 func (c *Client) SetKill(ctx context.Context, s Scope, reason string) (Change[Kill], error) {

@@ -246,6 +246,7 @@ type Grant struct {
 	Domain         string    `json:"domain,omitempty"`
 	Workflow       string    `json:"workflow,omitempty"`
 	AuthorityLevel int       `json:"authority_level"`
+	Delegation     int       `json:"delegation,omitempty"`
 	NotBefore      time.Time `json:"not_before"`
 	Expires        time.Time `json:"expires"`
 	Status         string    `json:"status"` // active | revoked
@@ -253,6 +254,13 @@ type Grant struct {
 	Token          string    `json:"token"`
 	TokenHash      string    `json:"token_hash"`
 	Created        time.Time `json:"created"`
+}
+
+// RevokedLink is a link that a holder made under a grant, and that counts no more.
+type RevokedLink struct {
+	Grant string    `json:"grant"`
+	Hash  string    `json:"hash"` // of its signing input
+	Since time.Time `json:"since"`
 }
 
 // NewGrant is the input of IssueGrant.
@@ -263,6 +271,7 @@ type NewGrant struct {
 	Domain         string     `json:"domain,omitempty"`
 	Workflow       string     `json:"workflow,omitempty"`
 	AuthorityLevel *int       `json:"authority_level,omitempty"` // nil = the agent's
+	Delegation     int        `json:"delegation,omitempty"`      // how many links may follow in a chain, 0 to 7
 	NotBefore      *time.Time `json:"not_before,omitempty"`      // nil = now
 	Expires        *time.Time `json:"expires,omitempty"`         // nil = a day after NotBefore
 }
@@ -401,12 +410,12 @@ type Action struct {
 // Context carries the agent's grant and proof. Domain and Workflow are for
 // enforcement points that are registered to assert them.
 type Context struct {
-	Token    string `json:"token,omitempty"`
-	Proof    string `json:"proof,omitempty"`
-	Task     string `json:"task,omitempty"`
-	Domain   string `json:"domain,omitempty"`
-	Workflow string `json:"workflow,omitempty"`
-	Tool     string `json:"tool,omitempty"` // digest of the description of the tool that will be called
+	Token    capability.Tokens `json:"token,omitempty"` // one, or a chain, root first
+	Proof    string            `json:"proof,omitempty"`
+	Task     string            `json:"task,omitempty"`
+	Domain   string            `json:"domain,omitempty"`
+	Workflow string            `json:"workflow,omitempty"`
+	Tool     string            `json:"tool,omitempty"` // digest of the description of the tool that will be called
 }
 
 // EvaluationRequest asks whether an act may be done now.
@@ -459,6 +468,17 @@ type Verification struct {
 	ID       string   `json:"jti,omitempty"`
 	Expires  int64    `json:"exp,omitempty"`
 	Org      string   `json:"org,omitempty"`
+	Chain    []Link   `json:"chain,omitempty"` // root first; none for one token
+}
+
+// Link is one grant of a chain that stands.
+type Link struct {
+	Subject      string `json:"sub"`
+	ID           string `json:"jti"`
+	Hash         string `json:"hash"`       // of its signing input
+	Thumbprint   string `json:"thumbprint"` // of the holder's key
+	Capabilities string `json:"capabilities"`
+	Expires      int64  `json:"exp"`
 }
 
 // LogInfo is the log and its newest signed checkpoint.

@@ -56,6 +56,7 @@ const (
 	EventAgentEnrolled      = "agent.enrolled"
 	EventCustodyMoved       = "agent.custody_moved"
 	EventDIDUpdated         = "agent.did_updated"
+	EventLinkRevoked        = "grant.link_revoked"
 )
 
 // RegistryCreated is the first event of every log: whose it is and which keys
@@ -301,6 +302,15 @@ type GrantIssued struct {
 type GrantEnded struct {
 	Grant  string `json:"grant"`
 	DID    string `json:"did"`
+	Reason string `json:"reason"`
+}
+
+// LinkRevoked: a link that a holder made under the grant, and what is under it, count
+// no more.
+type LinkRevoked struct {
+	Grant  string `json:"grant"`
+	DID    string `json:"did"`  // of the agent that the grant was issued to
+	Link   string `json:"link"` // SHA-256 of the link's signing input
 	Reason string `json:"reason"`
 }
 

@@ -25,6 +25,7 @@ type NewGrant struct {
 	Domain         string
 	Workflow       string
 	AuthorityLevel *int      // nil = the agent's
+	Delegation     int       // how many links may follow in a chain, 0 to capability.MaxDepth
 	NotBefore      time.Time // zero = now
 	Expires        time.Time // zero = 24 hours after NotBefore
 }
@@ -95,7 +96,7 @@ func (r *Registry) issue(tx Tx, a Agent, n grantee) (Grant, *EventDraft, error) 
 
 func (r *Registry) newGrant(in NewGrant) (Grant, error) {
 	g := Grant{
-		ID: NewID(), Audience: in.Audience, Domain: in.Domain, Workflow: in.Workflow,
+		ID: NewID(), Audience: in.Audience, Domain: in.Domain, Workflow: in.Workflow, Delegation: in.Delegation,
 		NotBefore: in.NotBefore.UTC().Truncate(time.Second), Expires: in.Expires.UTC().Truncate(time.Second), Status: GrantActive, Created: r.now(),
 	}
 	if len(g.Audience) == 0 {
@@ -122,6 +123,9 @@ func (r *Registry) newGrant(in NewGrant) (Grant, error) {
 				return g, err
 			}
 		}
+	}
+	if g.Delegation < 0 || g.Delegation > capability.MaxDepth {
+		return g, Invalid("/delegation", "must be 0 to %d", capability.MaxDepth)
 	}
 	if in.AuthorityLevel != nil {
 		return g, checkLevel("/authority_level", *in.AuthorityLevel)
@@ -152,8 +156,8 @@ func (r *Registry) signGrant(g *Grant, a Agent, caps capability.Set, epoch uint6
 		Issuer: r.DID, Audience: g.Audience, Subject: a.DID, ClientID: a.ID,
 		IssuedAt: g.Created.Unix(), NotBefore: g.NotBefore.Unix(), Expires: g.Expires.Unix(), ID: g.ID,
 		Confirmation: capability.Confirmation{JWK: a.JWK}, Capabilities: caps,
-		Status: &capability.Status{List: capability.StatusList{Index: int64(index), URI: r.StatusListURI(list)}},
-		Actor:  capability.Actor{Subject: a.Sponsor}, PolicyEpoch: int64(epoch),
+		Status:   &capability.Status{List: capability.StatusList{Index: int64(index), URI: r.StatusListURI(list)}},
+		MaxDepth: g.Delegation, Actor: capability.Actor{Subject: a.Sponsor}, PolicyEpoch: int64(epoch),
 		Org: g.Org, Domain: g.Domain, Workflow: g.Workflow, AuthorityLevel: g.AuthorityLevel,
 	})
 	if err != nil {

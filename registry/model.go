@@ -262,6 +262,7 @@ type Grant struct {
 	Domain         string      `json:"domain,omitempty"`
 	Workflow       string      `json:"workflow,omitempty"`
 	AuthorityLevel int         `json:"authority_level"`
+	Delegation     int         `json:"delegation,omitempty"` // how many links may follow in a chain, 0 to capability.MaxDepth
 	NotBefore      time.Time   `json:"not_before"`
 	Expires        time.Time   `json:"expires"`
 	Status         GrantStatus `json:"status"`
@@ -270,6 +271,15 @@ type Grant struct {
 	TokenHash      string      `json:"token_hash"`        // base64url SHA-256 of Token
 	Earlier        []string    `json:"earlier,omitempty"` // hashes of its tokens for keys before, newest first
 	Created        time.Time   `json:"created"`
+}
+
+// RevokedLink is a grant that a holder made under a grant of the registry, and that
+// counts no more, nor does what was made under it.
+type RevokedLink struct {
+	Grant string    `json:"grant"` // at the root
+	Hash  string    `json:"hash"`  // base64url SHA-256 of the link's signing input
+	By    Actor     `json:"by"`
+	Since time.Time `json:"since"`
 }
 
 // Issued reports whether a token, by its hash, is one of the grant's. Whether the

@@ -197,7 +197,11 @@ type GrantTx interface {
 	Grant(id string) (Grant, error)
 	ListGrants(GrantFilter) ([]Grant, error)
 	InsertGrant(Grant) error
-	UpdateGrant(Grant) error                // with BumpEpoch of the grant
+	UpdateGrant(Grant) error // with BumpEpoch of the grant
+	// RevokedLinks returns those of the hashes that name a revoked link under a grant.
+	RevokedLinks(grant string, hashes []string) ([]string, error)
+	CountRevokedLinks(grant string) (int, error)
+	InsertRevokedLink(RevokedLink) error    // with BumpEpoch of the grant; Conflict: it is
 	NextCounter(name string) (int64, error) // 0, 1, 2, ...
 }
 

@@ -22,6 +22,7 @@ const (
 const (
 	disclosedProof    = "proof"    // string: the agent's action proof, compact JWS
 	disclosedToken    = "token"    // string: the capability token, compact JWS
+	disclosedChain    = "chain"    // array: the tokens above it, root first; absent for a grant of the registry's own
 	disclosedPayload  = "payload"  // object: arguments and task of the act
 	disclosedResource = "resource" // object: type and id of its resource
 )
@@ -100,7 +101,7 @@ func (v *verification) decision(e *envelope, open map[string]json.RawMessage) {
 		v.add("decision", Failed, "", "body: %v", err)
 		return
 	}
-	claims, key, err := actionSignature(body, open)
+	claims, chain, err := actionSignature(body, open)
 	switch {
 	case errors.Is(err, errNotDisclosed):
 		v.add("agent signature", Unverified, "", "%v", err)
@@ -109,10 +110,28 @@ func (v *verification) decision(e *envelope, open map[string]json.RawMessage) {
 		v.add("agent signature", Failed, "", "%v", err)
 		return
 	default:
-		v.signer = &signer{did: body.DID, thumbprint: key}
+		links := chain.Links()
+		key := chain.Leaf().Key().Thumbprint()
+		registered := len(links) - 1 // the nearest to the act whose subject the registry knows
+		for registered > 0 && links[registered].Ephemeral() {
+			registered--
+		}
+		v.signer = &signer{did: body.DID, thumbprint: links[registered].Key().Thumbprint()}
 		v.add("agent signature", Verified, "agent key "+key, "the action proof is signed by the key that the token binds to %s", body.DID)
 		at := time.Unix(claims.IssuedAt, 0).UTC().Format(time.RFC3339)
 		v.fact(fmt.Sprintf("whoever holds key %s asked for this act at %s, on %s", key, claims.Audience, at), byAgent, "act digest "+claims.ActDigest)
+		for i, link := range links[1:] {
+			c := link.Claims()
+			v.fact(fmt.Sprintf("whoever holds key %s gave %s to %s, key %s", links[i].Key().Thumbprint(), c.Capabilities, c.Subject, link.Key().Thumbprint()), byAgent, "link "+link.SigningInputHash())
+		}
+		if root := links[0]; len(links) > 1 {
+			v.fact(fmt.Sprintf("key %s is that of %s", root.Key().Thumbprint(), root.Claims().Subject), byRegistry, "in the grant at the root")
+		}
+		if chain.Leaf().Ephemeral() && len(links) > 1 {
+			v.fact(fmt.Sprintf("%s answers for %s", body.DID, claims.Issuer), byRegistry, "it is registered and the nearest above")
+			v.act(body, claims, open)
+			break
+		}
 		v.fact(fmt.Sprintf("key %s is that of %s", key, body.DID), byRegistry, "in the capability token")
 		if claims.Issuer != body.DID {
 			v.fact(fmt.Sprintf("%s, as the agent calls itself, is %s", claims.Issuer, body.DID), byRegistry, "")
@@ -126,48 +145,59 @@ func (v *verification) decision(e *envelope, open map[string]json.RawMessage) {
 var errNotDisclosed = errors.New("the action proof and the capability token are not disclosed")
 
 // actionSignature verifies the disclosed action proof against the key in the
-// disclosed token, and both against the digests in the event.
-func actionSignature(body decisionBody, open map[string]json.RawMessage) (capability.ActionClaims, string, error) {
+// disclosed token, and both against the digests in the event. A token that a holder
+// made is held against the tokens above it.
+func actionSignature(body decisionBody, open map[string]json.RawMessage) (capability.ActionClaims, *capability.Chain, error) {
 	none := capability.ActionClaims{}
 	if open[disclosedProof] == nil || open[disclosedToken] == nil {
-		return none, "", errNotDisclosed
+		return none, nil, errNotDisclosed
 	}
 	var proofText, tokenText string
 	if err := canon.Unmarshal(open[disclosedProof], &proofText); err != nil {
-		return none, "", fmt.Errorf("proof: %w", err)
+		return none, nil, fmt.Errorf("proof: %w", err)
 	}
 	if err := canon.Unmarshal(open[disclosedToken], &tokenText); err != nil {
-		return none, "", fmt.Errorf("token: %w", err)
+		return none, nil, fmt.Errorf("token: %w", err)
 	}
 	action, err := capability.ParseAction(proofText)
 	if err != nil {
-		return none, "", err
+		return none, nil, err
 	}
-	grant, err := capability.ParseGrant(tokenText)
+	var tokens []string
+	if above := open[disclosedChain]; above != nil {
+		if err := canon.Unmarshal(above, &tokens); err != nil {
+			return none, nil, fmt.Errorf("chain: %w", err)
+		}
+	}
+	chain, err := capability.ParseChain(append(tokens, tokenText))
+	if err == nil {
+		err = chain.VerifyLinks()
+	}
 	if err != nil {
-		return none, "", err
+		return none, nil, err
 	}
+	grant := chain.Leaf()
 	claims := action.Claims()
 	switch {
 	case action.Hash() != body.ProofHash:
-		return none, "", errors.New("the proof is not the one that the event names")
+		return none, nil, errors.New("the proof is not the one that the event names")
 	case grant.Hash() != body.TokenHash:
-		return none, "", errors.New("the token is not the one that the event names")
+		return none, nil, errors.New("the token is not the one that the event names")
 	case grant.Hash() != claims.TokenHash:
-		return none, "", errors.New("ath: the proof was made for another token")
+		return none, nil, errors.New("ath: the proof was made for another token")
 	case claims.Audience != body.Audience:
-		return none, "", errors.New("aud: the proof is for another resource")
+		return none, nil, errors.New("aud: the proof is for another resource")
 	}
 	// Not action.Verify: its window is for the moment of the decision, and the
 	// act is another layer.
 	signed, err := jose.Parse(proofText, capability.TypAction, capability.MaxToken)
 	if err != nil {
-		return none, "", err
+		return none, nil, err
 	}
 	if err := signed.Verify(grant.Key()); err != nil {
-		return none, "", fmt.Errorf("the proof is not signed by the key in the token: %w", err)
+		return none, nil, fmt.Errorf("the proof is not signed by the key in the token: %w", err)
 	}
-	return claims, grant.Key().Thumbprint(), nil
+	return claims, chain, nil
 }
 
 // act checks that the disclosed payload and resource are those of the act that the

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/writ-registry/writ/client"
+	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/registry/capability"
 )
 
@@ -17,13 +20,13 @@ func newGrantCmd() *cobra.Command {
 	conn := &connection{}
 	cmd := &cobra.Command{
 		Use:   "grant",
-		Short: "Issue, list, show and revoke the grants of agents",
+		Short: "Issue, list, show, delegate and revoke the grants of agents",
 		Long: `Issue, list, show and revoke the grants of agents. A grant says what an agent may
 do: verb:type, with bounds on arguments, and verb:none to take a verb away.
 ` + connectionHelp,
 	}
 	conn.bind(cmd)
-	cmd.AddCommand(grantIssueCmd(conn), grantListCmd(conn), grantShowCmd(conn), grantRevokeCmd(conn))
+	cmd.AddCommand(grantIssueCmd(conn), grantListCmd(conn), grantShowCmd(conn), grantRevokeCmd(conn), grantAttenuateCmd())
 	return cmd
 }
 
@@ -86,6 +89,7 @@ is named by its file, the grant is added to the file.`,
 	f.StringVar(&in.Domain, "domain", "", "business domain")
 	f.StringVar(&in.Workflow, "workflow", "", "workflow")
 	f.IntVar(&level, "level", 0, "authority level, 0 to 4 (default: the agent's)")
+	f.IntVar(&in.Delegation, "delegate", 0, "how many links holders may make under it, 0 to 7")
 	f.StringVar(&from, "not-before", "", "begin: RFC 3339, or a duration from now (default: now)")
 	f.StringVar(&until, "expires", "", "end: RFC 3339, or a duration from now such as 8h (default: a day after the begin)")
 	_ = cmd.MarkFlagRequired("agent") // the flag exists
@@ -178,14 +182,18 @@ func grantShowCmd(conn *connection) *cobra.Command {
 }
 
 func grantRevokeCmd(conn *connection) *cobra.Command {
-	var reason string
+	var reason, chain string
 	cmd := &cobra.Command{
-		Use: "revoke ID", Short: "End a grant for good", Args: cobra.ExactArgs(1),
-		Example: "  writ grant revoke 01998a2b-... --reason left-project",
+		Use: "revoke ID", Short: "End a grant for good, or a link that a holder made under it", Args: cobra.ExactArgs(1),
+		Example: `  writ grant revoke 01998a2b-... --reason left-project
+  writ grant revoke 01998a2b-... --chain helper.chain.json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := conn.open(cmd)
 			if err != nil {
 				return err
+			}
+			if chain != "" {
+				return revokeLink(cmd, conn, c, args[0], chain, reason)
 			}
 			ch, err := c.RevokeGrant(cmd.Context(), args[0], reason)
 			if err != nil {
@@ -198,5 +206,25 @@ func grantRevokeCmd(conn *connection) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "machine name of the reason: [a-z0-9._-]")
+	cmd.Flags().StringVar(&chain, "chain", "", "`FILE` with a chain under the grant, as attenuate prints it: only its last link ends, and what is under it")
 	return cmd
+}
+
+func revokeLink(cmd *cobra.Command, conn *connection, c *client.Client, grant, file, reason string) error {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var tokens capability.Tokens
+	if err := canon.Unmarshal(bytes.TrimSpace(raw), &tokens); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	ch, err := c.RevokeLink(cmd.Context(), grant, tokens, reason)
+	if err != nil {
+		return err
+	}
+	return conn.say(cmd, saidChange("link", ch), func(s *screen) {
+		s.printf("link %s is revoked\n", s.bold(ch.Value.Hash))
+		s.event(ch.Event)
+	})
 }

@@ -121,7 +121,7 @@ func TestMutualTLS(t *testing.T) {
 	other, _, otherPair := certified(t, r.Client, "other")
 	ask := client.EvaluationRequest{
 		Subject: client.Subject{Type: "agent", ID: agent.DID}, Action: client.Action{Name: "read"},
-		Resource: capability.Resource{Type: "invoices", ID: "7"}, Context: client.Context{Token: "x.y.z", Proof: "x.y.z"},
+		Resource: capability.Resource{Type: "invoices", ID: "7"}, Context: client.Context{Token: capability.Tokens{"x.y.z"}, Proof: "x.y.z"},
 	}
 	_, err = r.showing(t, ca, "", otherPair).Evaluate(ctx, ask)
 	turnedAway(t, "an act of one agent over the connection of another", err, 401, "certificate_mismatch")

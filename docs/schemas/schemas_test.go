@@ -91,6 +91,7 @@ var events = []struct {
 	{registry.EventIssuerEnrolled, noAgent, registry.IssuerChanged{}, "Agents of the org may enrol with tokens of this issuer."},
 	{registry.EventIssuerRemoved, noAgent, registry.IssuerChanged{}, "The issuer is believed no more."},
 	{registry.EventAgentEnrolled, anAgent, registry.AgentEnrolled{}, "The org's own IAM vouched for the agent, and a rule of the org said what it may be."},
+	{registry.EventLinkRevoked, anAgent, registry.LinkRevoked{}, "A link that a holder made under the grant, and what is under it, count no more."},
 	{registry.EventDecision, anAgent, registry.DecisionMade{}, "Whether an act might be done, and why."},
 	{registry.EventCustodyMoved, anAgent, registry.CustodyMoved{}, "The registry has signed its last entry of the agent's DID log; the next is its controller's."},
 	{registry.EventDIDUpdated, anAgent, registry.DIDUpdated{}, "The agent's controller has added an entry to its DID log."},
@@ -151,7 +152,7 @@ var members = map[string]schema{
 	"not_after": pattern(moment), "rules": pattern(digest), "config": pattern(digest), "IssuerChanged.issuer": pattern(uuid), "AgentEnrolled.issuer": maybeEmpty(uuid),
 	"IssuerChanged.kind": enum("entra", "okta", "kubernetes", "spiffe"), "AgentEnrolled.kind": enum("entra", "okta", "kubernetes", "spiffe", "x509"),
 	"next_key_hashes[]": pattern(`Qm[1-9A-HJ-NP-Za-km-z]{44}`), "CustodyMoved.custodial": {"const": false}, "DIDUpdated.entry": {"type": "integer", "minimum": 3, "maximum": 1000},
-	"commitments{}": pattern(digest), "action": maybeEmpty(`[^:]+:[^:]+`),
+	"link": pattern(digest), "commitments{}": pattern(digest), "action": maybeEmpty(`[^:]+:[^:]+`),
 }
 
 // of makes the closed schema of a Go type. Every member without omitempty is
@@ -446,7 +447,7 @@ func TestRecordedEventsFit(t *testing.T) {
 		must(err)
 	}
 	unproven := a.Ask(t, g, "read", "invoices", "7", "")
-	unproven.Proof, unproven.Token = "x", "x"
+	unproven.Proof, unproven.Token = "x", capability.Tokens{"x"}
 	_, err = h.PDP.Decide(ctx, pep, unproven)
 	must(err)
 	for _, s := range []registry.Scope{{Kind: registry.ScopeGlobal}, {Kind: registry.ScopeOrg, ID: a.Org}, {Kind: registry.ScopeAgent, ID: a.ID}, {Kind: registry.ScopeGrant, ID: g.ID}} {
@@ -455,6 +456,8 @@ func TestRecordedEventsFit(t *testing.T) {
 		_, err = h.ReleaseKill(ctx, call, s, "")
 		must(err)
 	}
+	_, err = h.RevokeLink(ctx, call, registry.LinkRevocation{Grant: g.ID, Hash: g.TokenHash, Reason: "drill"})
+	must(err)
 	_, err = h.RevokeGrant(ctx, call, g.ID, "over")
 	must(err)
 	_, err = h.SetOrgPolicy(ctx, call, registry.HouseOrg, registry.OrgPolicy{WarnKeyAge: 3600})

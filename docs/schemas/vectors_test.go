@@ -197,6 +197,7 @@ func bodies(commitments map[string]string) []struct {
 		{registry.EventPrincipalLeft, acme, "", owner, registry.PrincipalStatusChanged{Principal: id(15), Status: "left"}},
 		{registry.EventCustodyMoved, acme, agent, owner, registry.CustodyMoved{DID: did, DIDEntryHash: "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG", NextKeyHashes: []string{"QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG"}, PossessionHash: fixed("possession", 32)}},
 		{registry.EventDIDUpdated, acme, agent, registry.Actor{Kind: registry.ActorAgent, ID: agent}, registry.DIDUpdated{DID: did, DIDEntryHash: "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG", Entry: 3}},
+		{registry.EventLinkRevoked, acme, agent, owner, registry.LinkRevoked{Grant: grant, DID: did, Link: fixed("link", 32), Reason: "over"}},
 	}
 }
 

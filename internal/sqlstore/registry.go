@@ -186,6 +186,29 @@ func (t tx) UpdateGrant(g registry.Grant) error {
 	return t.forgetGrant(g.ID)
 }
 
+func (t tx) RevokedLinks(grant string, hashes []string) ([]string, error) {
+	var out []string
+	for _, hash := range hashes { // 7 at most, and seldom read: standings are remembered
+		var n int
+		if err := t.row("link", []any{&n}, `SELECT count(*) FROM revoked_links WHERE grant_id = ? AND hash = ?`, grant, hash); err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			out = append(out, hash)
+		}
+	}
+	return out, nil
+}
+
+func (t tx) CountRevokedLinks(grant string) (n int, err error) {
+	err = t.row("link", []any{&n}, `SELECT count(*) FROM revoked_links WHERE grant_id = ?`, grant)
+	return n, err
+}
+
+func (t tx) InsertRevokedLink(l registry.RevokedLink) error {
+	return t.exec("revocation", `INSERT INTO revoked_links (grant_id, hash, doc) VALUES (?, ?, ?)`, l.Grant, l.Hash, encode(l))
+}
+
 func (t tx) NextCounter(name string) (n int64, err error) {
 	t.s.writes++
 	err = t.row("counter", []any{&n}, `INSERT INTO counters (name, value) VALUES (?, 0) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value`, name)
@@ -215,16 +238,22 @@ func (t tx) Epoch(s registry.Scope) (n uint64, err error) {
 }
 
 func (t tx) Authority(scopes []registry.Scope) ([]registry.Epoch, []registry.Kill, error) {
-	epochs := make([]registry.Epoch, len(scopes))
 	// Two statements, prepared once each: a decision has five scopes at most, and
-	// one more for each ancestor of its agent.
+	// one more for each ancestor of its agent. A chain has more, with all that its
+	// holders stand on: the second is asked again.
 	args, query := make([]any, 5), authorityOfFive
 	if len(scopes) > len(args) {
 		args, query = make([]any, 5+registry.MaxSpawnDepth), authorityOfAll
 	}
-	if len(scopes) > len(args) {
-		return nil, nil, registry.Errorf(registry.Malformed, "more than %d scopes", len(args))
+	if n := len(args); len(scopes) > n {
+		epochs, kills, err := t.Authority(scopes[:n])
+		if err != nil {
+			return nil, nil, err
+		}
+		more, others, err := t.Authority(scopes[n:])
+		return append(epochs, more...), append(kills, others...), err
 	}
+	epochs := make([]registry.Epoch, len(scopes))
 	for i := range args {
 		args[i] = ""
 	}

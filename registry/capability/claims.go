@@ -29,6 +29,13 @@ type constraintClaim struct {
 	OneOf    []json.RawMessage `json:"one_of,omitempty"`
 	NotOneOf []json.RawMessage `json:"not_one_of,omitempty"`
 	Prefix   json.RawMessage   `json:"prefix,omitempty"`
+	Contains []json.RawMessage `json:"contains,omitempty"`
+	Subset   []json.RawMessage `json:"subset,omitempty"`
+	Subpath  json.RawMessage   `json:"subpath,omitempty"`
+	CIDR     json.RawMessage   `json:"cidr,omitempty"`
+	Wildcard json.RawMessage   `json:"wildcard,omitempty"`
+	All      []constraintClaim `json:"all,omitempty"` // each part has one member
+	Any      []constraintClaim `json:"any,omitempty"`
 }
 
 type rangeClaim struct {
@@ -41,6 +48,9 @@ type rangeClaim struct {
 // MarshalJSON returns s as the claim authorization_details (package doc), in JSON of
 // any member order; canon.Marshal gives the canonical one.
 func (s Set) MarshalJSON() ([]byte, error) {
+	if s.claim != nil {
+		return s.claim, nil
+	}
 	actions := map[string]map[string][]alternative{}
 	for _, c := range s.caps {
 		if actions[c.Verb] == nil {
@@ -106,6 +116,7 @@ func (s *Set) UnmarshalJSON(data []byte) error {
 			return errors.New("authorization_details is not in the form of its set")
 		}
 	}
+	set.claim = want
 	*s = set
 	return nil
 }
@@ -170,6 +181,26 @@ func (c *constraintClaim) set(con Constraint) {
 		c.NotOneOf = values
 	case Prefix:
 		c.Prefix = values[0]
+	case Contains:
+		c.Contains = values
+	case Subset:
+		c.Subset = values
+	case Subpath:
+		c.Subpath = values[0]
+	case CIDR:
+		c.CIDR = values[0]
+	case Wildcard:
+		c.Wildcard = values[0]
+	case AllOf, AnyOf:
+		parts := make([]constraintClaim, len(con.Parts))
+		for i, p := range con.Parts {
+			parts[i].set(p)
+		}
+		if con.Op == AllOf {
+			c.All = parts
+		} else {
+			c.Any = parts
+		}
 	}
 }
 
@@ -182,6 +213,7 @@ func (c constraintClaim) constraints(name string) ([]Constraint, error) {
 	}{
 		{Equal, one(c.Exact)}, {NotEqual, one(c.NotExact)},
 		{In, c.OneOf}, {NotIn, c.NotOneOf}, {Prefix, one(c.Prefix)},
+		{Contains, c.Contains}, {Subset, c.Subset}, {Subpath, one(c.Subpath)}, {CIDR, one(c.CIDR)}, {Wildcard, one(c.Wildcard)},
 	}
 	if r := c.Range; r != nil {
 		members = append(members, []struct {
@@ -206,6 +238,24 @@ func (c constraintClaim) constraints(name string) ([]Constraint, error) {
 			values = append(values, v)
 		}
 		con, err := newConstraint(name, m.op, values)
+		if err != nil {
+			return nil, fmt.Errorf("expected %w", err)
+		}
+		out = append(out, con)
+	}
+	for op, claims := range map[Op][]constraintClaim{AllOf: c.All, AnyOf: c.Any} {
+		if len(claims) == 0 {
+			continue
+		}
+		var parts []Constraint
+		for _, claim := range claims {
+			part, err := claim.constraints(name)
+			if err != nil {
+				return nil, err
+			}
+			parts = append(parts, part...) // several in one part are not the form of the set
+		}
+		con, err := newCombination(name, op, parts)
 		if err != nil {
 			return nil, fmt.Errorf("expected %w", err)
 		}

@@ -14,8 +14,11 @@
 //	set        = capability , { ";" , capability } ;
 //	capability = name , ":" , ( "none" | name , [ "/" , pattern ] , [ arguments ] ) ;
 //	arguments  = "(" , [ constraint , { "," , constraint } ] , ")" ;
-//	constraint = name , [ order , number | "==" , value | "!=" , value
-//	           | "^=" , string | [ "not" ] , "in" , "[" , value , { "," , value } , "]" ] ;
+//	constraint = name , [ bound ] ;
+//	bound      = order , number | "==" , value | "!=" , value | "^=" , string
+//	           | ( [ "not" ] , "in" | "contains" | "subset" ) , "[" , value , { "," , value } , "]"
+//	           | ( "subpath" | "cidr" | "wildcard" ) , string
+//	           | ( "all" | "any" ) , "(" , bound , "," , bound , { "," , bound } , ")" ;
 //	order      = "<" | "<=" | ">" | ">=" ;
 //	value      = string | number | "true" | "false" ;
 //	string     = name - ( "true" | "false" | "null" ) | ? JSON string, RFC 8259 section 7 ? ;
@@ -29,7 +32,8 @@
 //	digit      = ? 0 to 9 ? ;
 //
 // A text has at most 16 KiB and 100 capabilities, a capability at most 32
-// constraints, a pattern at most 256 bytes.
+// constraints with those inside all and any, which nest 4 levels deep, and a pattern
+// at most 256 bytes.
 //
 // # Meaning
 //
@@ -50,6 +54,16 @@
 //     number or boolean of the kind of a listed value that differs from all of
 //     them: an object, an array, null or a value of another kind never gets past a
 //     prohibition.
+//   - "contains" and "subset" hold for arrays of strings, numbers and booleans: every
+//     listed value is in it, or nothing else is (the empty array is a subset).
+//   - "subpath" holds for the path itself and what is below it, segment by segment. A
+//     path with an empty, "." or ".." segment, a backslash, a percent sign or a control
+//     character is below none. "/" is above all that begin with "/".
+//   - "cidr" holds for the text of an IP address in the network, without a zone and
+//     not of IPv4 inside IPv6.
+//   - "wildcard" holds for a string that fits a pattern as of ids, in which only "*"
+//     and "\" are written behind a backslash.
+//   - "all" and "any" join bounds on one argument.
 //   - verb:none removes the verb: it wins over every other capability of the verb.
 //   - What no capability covers is not permitted.
 //
@@ -74,14 +88,25 @@
 //	==  {"exact": v}       in      {"one_of": [v, ...]}       < <= > >=  {"range": {"lt","lte","gt","gte"}}
 //	!=  {"not_exact": v}   not in  {"not_one_of": [v, ...]}   ^=         {"prefix": "s"}
 //
-// Other members (contains, subset, cidr, all, any of the Internet-Drafts) are
-// refused until they are implemented: an unknown constraint is never ignored.
+// The words are members of their own names: {"contains": [v, ...]}, {"subset":
+// [v, ...]}, {"subpath": "s"}, {"cidr": "s"}, {"wildcard": "s"}, {"all": [{...}, ...]}
+// and {"any": [{...}, ...]}, where each part is an object with one constraint. An
+// unknown constraint is refused, never ignored.
 //
 // # One form
 //
 // Sets are kept in one order (by text), without repetition, with lists sorted, so
 // equal sets have equal texts and equal claims: Parse(s.String()) equals s, and a
 // claim that is not the form of its own set is refused.
+//
+// # Narrower
+//
+// Set.Within proves that one set permits nothing that another does not. Each
+// capability must be within one of the other: the same verb and type, a pattern that
+// is no wider, no argument that the other does not name, and constraints that imply
+// the other's. What is not proven is refused, so some sets are refused that are within
+// (x<3 within x any(<5, ==7) is proven; x any(==1, ==2) of a capability that the other
+// spreads over two is not).
 //
 // The package is pure: no I/O, no clock; the time is a parameter.
 package capability

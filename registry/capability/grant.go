@@ -98,8 +98,13 @@ func (c GrantClaims) check() (jose.PublicKey, error) {
 	if c.Depth < 0 || c.MaxDepth < c.Depth || c.MaxDepth > MaxDepth {
 		return none, fmt.Errorf("del_depth and del_max_depth are not 0 <= depth <= max <= %d", MaxDepth)
 	}
-	if c.ParentHash == "" && c.Depth != 0 {
-		return none, errors.New("del_depth is not 0 but there is no par_hash")
+	if (c.ParentHash == "") != (c.Depth == 0) {
+		return none, errors.New("del_depth is 0 if and only if there is no par_hash")
+	}
+	if c.ParentHash != "" {
+		if err := checkHash("par_hash", c.ParentHash); err != nil {
+			return none, err
+		}
 	}
 	if c.Status != nil && (c.Status.List.Index < 0 || bounded(maxURI, "uri", c.Status.List.URI) != nil) {
 		return none, errors.New("status.status_list has no idx and uri")
@@ -119,7 +124,7 @@ func (c GrantClaims) check() (jose.PublicKey, error) {
 func IssueGrant(s jose.Signer, kid string, c GrantClaims) (string, error) {
 	c.Scope = c.Capabilities.Scope()
 	if c.ParentHash != "" {
-		return "", &GrantError{ChainUnsupported, "par_hash is present"}
+		return "", &GrantError{Linkage, "par_hash is present: Chain.Attenuate makes children"}
 	}
 	if _, err := c.check(); err != nil {
 		return "", &GrantError{Malformed, err.Error()}
@@ -138,24 +143,34 @@ type Grant struct {
 	claims GrantClaims
 	key    jose.PublicKey
 	hash   string // once for every decision on this grant
+	input  string
 }
 
-// ParseGrant reads a grant of at most MaxToken bytes and checks its shape. It
+// ParseGrant reads a root grant of at most MaxToken bytes and checks its shape. It
 // verifies neither signature nor period. Errors: *GrantError with Malformed or, for
-// a grant with a parent, ChainUnsupported.
+// a grant with a parent, which is nothing without the chain above it, Linkage.
 func ParseGrant(raw string) (*Grant, error) {
-	g := &Grant{}
-	var err error
-	if g.token, err = parse(raw, TypGrant, &g.claims); err != nil {
+	g, err := readGrant(raw)
+	if err != nil {
 		return nil, &GrantError{Malformed, err.Error()}
 	}
 	if g.claims.ParentHash != "" {
-		return nil, &GrantError{ChainUnsupported, "par_hash is present"}
+		return nil, &GrantError{Linkage, "par_hash is present: the tokens above are missing"}
+	}
+	return g, nil
+}
+
+// readGrant reads a root or a child.
+func readGrant(raw string) (*Grant, error) {
+	g := &Grant{}
+	var err error
+	if g.token, err = parse(raw, TypGrant, &g.claims); err != nil {
+		return nil, err
 	}
 	if g.key, err = g.claims.check(); err != nil {
-		return nil, &GrantError{Malformed, err.Error()}
+		return nil, err
 	}
-	g.hash = canon.Digest([]byte(raw))
+	g.hash, g.input = canon.Digest([]byte(raw)), canon.Digest([]byte(g.token.SigningInput))
 	return g, nil
 }
 
@@ -190,7 +205,7 @@ func (g *Grant) Hash() string { return g.hash }
 // SigningInputHash returns base64url(SHA-256) of header "." payload: the par_hash
 // of a child and the name under which a grant is revoked. It does not depend on the
 // signature.
-func (g *Grant) SigningInputHash() string { return canon.Digest([]byte(g.token.SigningInput)) }
+func (g *Grant) SigningInputHash() string { return g.input }
 
 // ValidAt reports whether now is in the grant's period, nbf <= now < exp.
 func (g *Grant) ValidAt(now time.Time) bool {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -150,6 +151,8 @@ func (c Capability) refuse(args map[string]json.RawMessage) string {
 	if !c.Closed {
 		return ""
 	}
+	var name string
+	var v argument
 	for _, con := range c.Constraints {
 		raw, present := args[con.Name]
 		if con.Op == Any {
@@ -158,7 +161,10 @@ func (c Capability) refuse(args map[string]json.RawMessage) string {
 		if !present {
 			return "argument " + con.Name + " is missing"
 		}
-		if v, err := parseValue(raw); err != nil || !con.holds(v) {
+		if con.Name != name {
+			name, v = con.Name, readArgument(raw)
+		}
+		if !con.holds(v) {
 			return "argument " + con.Name + " is not within " + con.String()
 		}
 	}
@@ -175,8 +181,49 @@ func (c Capability) refuse(args map[string]json.RawMessage) string {
 	return ""
 }
 
-// holds reports whether v satisfies con.
-func (con Constraint) holds(v Value) bool {
+// argument is the value of an argument: a scalar, an array of scalars, or neither.
+type argument struct {
+	scalar   Value // kind 0: none
+	elements []Value
+	array    bool
+}
+
+func readArgument(raw json.RawMessage) argument {
+	if v, err := parseValue(raw); err == nil {
+		return argument{scalar: v}
+	}
+	var elements []json.RawMessage
+	if text := bytes.TrimLeft(raw, " \t\r\n"); len(text) == 0 || text[0] != '[' || canon.Unmarshal(raw, &elements) != nil {
+		return argument{}
+	}
+	a := argument{array: true}
+	for _, e := range elements {
+		v, err := parseValue(e)
+		if err != nil {
+			return argument{}
+		}
+		a.elements = append(a.elements, v)
+	}
+	return a
+}
+
+// holds reports whether a satisfies con.
+func (con Constraint) holds(a argument) bool {
+	in := func(list []Value) func(Value) bool { return func(v Value) bool { return slices.Contains(list, v) } }
+	switch con.Op {
+	case AllOf:
+		return !slices.ContainsFunc(con.Parts, func(p Constraint) bool { return !p.holds(a) })
+	case AnyOf:
+		return slices.ContainsFunc(con.Parts, func(p Constraint) bool { return p.holds(a) })
+	case Contains:
+		return a.array && every(con.Values, in(a.elements))
+	case Subset:
+		return a.array && every(a.elements, in(con.Values))
+	}
+	return a.scalar.kind != 0 && con.holdsScalar(a.scalar)
+}
+
+func (con Constraint) holdsScalar(v Value) bool {
 	bound := con.Values[0]
 	switch con.Op {
 	case Equal, In:
@@ -184,21 +231,39 @@ func (con Constraint) holds(v Value) bool {
 	case NotEqual, NotIn:
 		known := func(w Value) bool { return w.kind == v.kind }
 		return slices.ContainsFunc(con.Values, known) && !slices.Contains(con.Values, v)
-	case Prefix:
-		return v.kind == '"' && strings.HasPrefix(v.text, bound.text)
+	case Less, LessEqual, Greater, GreaterEqual:
+		return v.kind == '0' && con.Op.orders(v.num, bound.num)
 	}
-	if v.kind != '0' {
+	if v.kind != '"' {
 		return false
 	}
 	switch con.Op {
+	case Prefix:
+		return strings.HasPrefix(v.text, bound.text)
+	case Subpath:
+		path, err := segments(v.text)
+		base, _ := segments(bound.text) // it was read when the constraint was made
+		return err == nil && beneath(path, base)
+	case CIDR:
+		ip, err := netip.ParseAddr(v.text)
+		return err == nil && ip.Zone() == "" && !ip.Is4In6() && con.network.Contains(ip)
+	case Wildcard:
+		return con.glob.match(v.text)
+	}
+	return false
+}
+
+// orders reports whether a stands to b as the operator says.
+func (op Op) orders(a, b float64) bool {
+	switch op {
 	case Less:
-		return v.num < bound.num
+		return a < b
 	case LessEqual:
-		return v.num <= bound.num
+		return a <= b
 	case Greater:
-		return v.num > bound.num
+		return a > b
 	case GreaterEqual:
-		return v.num >= bound.num
+		return a >= b
 	}
 	return false
 }

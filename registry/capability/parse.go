@@ -166,29 +166,75 @@ func (p *parser) constraint() (Constraint, error) {
 	if c := p.peek(); c == ',' || c == ')' {
 		return Constraint{Name: name}, nil
 	}
+	return p.bound(name, 0)
+}
+
+// bound reads what stands behind the name of an argument, or as a part of all and
+// any at a depth.
+func (p *parser) bound(name string, depth int) (Constraint, error) {
 	op, err := p.operator()
 	if err != nil {
 		return Constraint{}, err
 	}
 	p.space()
 	start := p.pos
+	var c Constraint
 	var values []Value
-	if op == In || op == NotIn {
+	switch op {
+	case AllOf, AnyOf:
+		var parts []Constraint
+		if parts, err = p.parts(name, depth+1); err != nil {
+			return c, err
+		}
+		if c, err = newCombination(name, op, parts); err != nil {
+			return c, p.failAt(start, err.Error())
+		}
+		return c, nil
+	case In, NotIn, Contains, Subset:
 		values, err = p.list()
-	} else {
+	default:
 		var v Value
 		v, err = p.value()
 		values = []Value{v}
 	}
 	if err != nil {
-		return Constraint{}, err
+		return c, err
 	}
-	c, err := newConstraint(name, op, values)
-	if err != nil {
-		return Constraint{}, p.failAt(start, err.Error())
+	if c, err = newConstraint(name, op, values); err != nil {
+		return c, p.failAt(start, err.Error())
 	}
 	return c, nil
 }
+
+func (p *parser) parts(name string, depth int) ([]Constraint, error) {
+	if depth > MaxNesting {
+		return nil, p.fail(fmt.Sprintf("at most %d levels of all and any", MaxNesting))
+	}
+	if !p.take("(") {
+		return nil, p.fail(`"("`)
+	}
+	var parts []Constraint
+	for {
+		p.space()
+		c, err := p.bound(name, depth)
+		if err != nil {
+			return nil, err
+		}
+		if parts = append(parts, c); len(parts) > MaxConstraints {
+			return nil, p.fail(fmt.Sprintf("at most %d constraints", MaxConstraints))
+		}
+		p.space()
+		if p.take(")") {
+			return parts, nil
+		}
+		if !p.take(",") {
+			return nil, p.fail(`"," or ")"`)
+		}
+	}
+}
+
+// words are the operators that are words.
+var words = []Op{In, Contains, Subset, Subpath, CIDR, Wildcard, AllOf, AnyOf}
 
 func (p *parser) operator() (Op, error) {
 	for _, op := range operators {
@@ -196,18 +242,17 @@ func (p *parser) operator() (Op, error) {
 			return op, nil
 		}
 	}
-	start := p.pos
-	not := p.word("not")
-	if not {
+	if p.word("not") {
 		p.space()
-	}
-	switch {
-	case p.word("in") && not:
-		return NotIn, nil
-	case p.pos > start && !not:
-		return In, nil
-	case not:
+		if p.word("in") {
+			return NotIn, nil
+		}
 		return "", p.fail("in")
+	}
+	for _, op := range words {
+		if p.word(string(op)) {
+			return op, nil
+		}
 	}
 	return "", p.fail("a comparison")
 }

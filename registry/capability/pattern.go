@@ -23,8 +23,23 @@ type item struct {
 	any     bool // "**": crosses "/"
 }
 
+// globSpecial holds the characters that a wildcard constraint writes behind a
+// backslash: its pattern is a JSON string, so the rest may stand as it is.
+const globSpecial = `*\`
+
+// parseGlob reads the pattern of a wildcard constraint.
+func parseGlob(s string) (pattern, error) {
+	p, _, err := readPattern(s, globSpecial, func(rune) bool { return true })
+	if err != nil {
+		return nil, fmt.Errorf("%w in a wildcard", err)
+	}
+	return p, nil
+}
+
 // parsePattern reads a pattern in any escaping. On error the offset is where.
-func parsePattern(s string) (pattern, int, error) {
+func parsePattern(s string) (pattern, int, error) { return readPattern(s, special, patternRune) }
+
+func readPattern(s, special string, plain func(rune) bool) (pattern, int, error) {
 	if s == "" || len(s) > MaxPattern {
 		return nil, 0, fmt.Errorf("a pattern of 1 to %d bytes", MaxPattern)
 	}
@@ -44,7 +59,7 @@ func parsePattern(s string) (pattern, int, error) {
 				return nil, i, fmt.Errorf("one of %q after a backslash", special)
 			}
 			p, size = p.add(escaped[:1]), 2
-		case patternRune(r) && (r != utf8.RuneError || size > 1):
+		case plain(r) && (r != utf8.RuneError || size > 1):
 			p = p.add(s[i : i+size])
 		default:
 			return nil, i, errors.New("a printable character or an escape")
@@ -63,7 +78,9 @@ func (p pattern) add(literal string) pattern {
 }
 
 // String returns the canonical escaping: only what must be escaped is.
-func (p pattern) String() string {
+func (p pattern) String() string { return p.text(special) }
+
+func (p pattern) text(special string) string {
 	var b strings.Builder
 	for _, it := range p {
 		switch {
@@ -110,4 +127,57 @@ func (p pattern) match(id string) bool {
 		reach = next
 	}
 	return reach[len(id)]
+}
+
+// within reports that whatever fits p fits parent too. It reads p as a text in which
+// a star is a letter: only a star takes a star, and only "**" takes "**", so what it
+// finds is so, and some of what is so it does not find ("*a" in "**a*").
+func (p pattern) within(parent pattern) bool {
+	if len(parent) == 0 {
+		return true
+	}
+	if len(p) == 0 {
+		return false // any id at all, also longer ones than a pattern is held against
+	}
+	const star, anything = 256, 257
+	var letters []int
+	for _, it := range p {
+		switch {
+		case it.any:
+			letters = append(letters, anything)
+		case it.literal == "":
+			letters = append(letters, star)
+		}
+		for i := range len(it.literal) {
+			letters = append(letters, int(it.literal[i]))
+		}
+	}
+	reach := make([]bool, len(letters)+1)
+	reach[0] = true
+	for _, it := range parent {
+		next := make([]bool, len(letters)+1)
+		for at := range reach {
+			switch {
+			case it.literal != "":
+				if end := at + len(it.literal); reach[at] && end <= len(letters) && spells(letters[at:end], it.literal) {
+					next[end] = true
+				}
+			case reach[at]:
+				next[at] = true
+			case at > 0:
+				next[at] = next[at-1] && (it.any || letters[at-1] != '/' && letters[at-1] != anything)
+			}
+		}
+		reach = next
+	}
+	return reach[len(letters)]
+}
+
+func spells(letters []int, text string) bool {
+	for i, l := range letters {
+		if l != int(text[i]) {
+			return false
+		}
+	}
+	return true
 }

@@ -1,9 +1,12 @@
 package capability
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Limits of a set. They bound what one decision costs.
@@ -11,13 +14,17 @@ const (
 	MaxText        = 16 << 10 // bytes of a text, as given and in its canonical form
 	MaxSet         = 100      // capabilities in a set
 	MaxConstraints = 32       // constraints in a capability
+	MaxNesting     = 4        // all and any inside one another
 	MaxName        = 64       // characters of a verb, type or argument name
 	MaxPattern     = 256      // bytes of an id pattern
 )
 
 // Set is a set of capabilities in canonical order. The zero value is empty and
 // covers nothing. A Set is immutable and may be shared between goroutines.
-type Set struct{ caps []Capability }
+type Set struct {
+	caps  []Capability
+	claim []byte // canonical token form, if it was read from one
+}
 
 // Capability is one member of a Set.
 type Capability struct {
@@ -48,14 +55,27 @@ const (
 	In           Op = "in"
 	NotIn        Op = "not in"
 	Prefix       Op = "^="
+	Contains     Op = "contains" // an array with every listed value in it
+	Subset       Op = "subset"   // an array with no other value in it
+	Subpath      Op = "subpath"  // the path, or one below it
+	CIDR         Op = "cidr"     // an IP address in the network
+	Wildcard     Op = "wildcard" // a string that fits the pattern
+	AllOf        Op = "all"
+	AnyOf        Op = "any"
 )
 
-// Constraint bounds the argument Name. Values holds no value for Any, at least one
-// for In and NotIn, sorted and without repetition, and one for the others.
+// Constraint bounds the argument Name. Values holds no value for Any, AllOf and
+// AnyOf, at least one for In, NotIn, Contains and Subset, sorted and without
+// repetition, and one for the others. Parts holds at least two constraints on the
+// same argument for AllOf and AnyOf, by text and without repetition.
 type Constraint struct {
 	Name   string
 	Op     Op
 	Values []Value
+	Parts  []Constraint
+
+	network netip.Prefix // of CIDR
+	glob    pattern      // of Wildcard
 }
 
 // Value is a JSON string, number or boolean. It is comparable.
@@ -75,14 +95,43 @@ func (v Value) String() string {
 }
 
 // String returns the constraint as the text form writes it.
-func (c Constraint) String() string {
+func (c Constraint) String() string { return c.head() + strings.TrimPrefix(c.bound(), string(c.Op)) }
+
+// head is the name and the operator.
+func (c Constraint) head() string {
+	if c.Op != Any && nameStart(c.Op[0]) {
+		return c.Name + " " + string(c.Op)
+	}
+	return c.Name + string(c.Op)
+}
+
+// bound is the constraint without its name: how a part of all and any is written.
+func (c Constraint) bound() string {
 	switch c.Op {
 	case Any:
-		return c.Name
-	case In, NotIn:
-		return c.Name + " " + string(c.Op) + " [" + join(c.Values, ", ") + "]"
+		return ""
+	case In, NotIn, Contains, Subset:
+		return string(c.Op) + " [" + join(c.Values, ", ") + "]"
+	case Subpath, CIDR, Wildcard:
+		return string(c.Op) + " " + c.Values[0].String()
+	case AllOf, AnyOf:
+		parts := make([]string, len(c.Parts))
+		for i, p := range c.Parts {
+			parts[i] = p.bound()
+		}
+		return string(c.Op) + "(" + strings.Join(parts, ", ") + ")"
 	}
-	return c.Name + string(c.Op) + c.Values[0].String()
+	return string(c.Op) + c.Values[0].String()
+}
+
+// size counts the constraint and its parts, and how deep they are nested.
+func (c Constraint) size() (n, depth int) {
+	n = 1
+	for _, p := range c.Parts {
+		more, below := p.size()
+		n, depth = n+more, max(depth, below+1)
+	}
+	return n, depth
 }
 
 // String returns the canonical text of c.
@@ -161,7 +210,7 @@ func newSet(caps []Capability) (Set, error) {
 	}
 	slices.SortFunc(kept, func(a, b Capability) int { return strings.Compare(a.text, b.text) })
 	kept = slices.CompactFunc(kept, func(a, b Capability) bool { return a.text == b.text })
-	s := Set{kept}
+	s := Set{caps: kept}
 	if len(s.String()) > MaxText {
 		return Set{}, fmt.Errorf("at most %d bytes in canonical form", MaxText)
 	}
@@ -169,12 +218,20 @@ func newSet(caps []Capability) (Set, error) {
 }
 
 // opOrder is the order of constraints on one name.
-var opOrder = []Op{Any, Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual, In, NotIn, Prefix}
+var opOrder = []Op{
+	Any, Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual, In, NotIn, Prefix,
+	Contains, Subset, Subpath, CIDR, Wildcard, AllOf, AnyOf,
+}
 
 // closeArguments puts the constraints of one capability in canonical order and
 // refuses a second constraint of the same kind on a name.
 func closeArguments(constraints []Constraint) ([]Constraint, error) {
-	if len(constraints) > MaxConstraints {
+	total := 0
+	for _, c := range constraints {
+		n, _ := c.size()
+		total += n
+	}
+	if total > MaxConstraints {
 		return nil, fmt.Errorf("at most %d constraints", MaxConstraints)
 	}
 	slices.SortFunc(constraints, func(a, b Constraint) int {
@@ -197,18 +254,19 @@ func closeArguments(constraints []Constraint) ([]Constraint, error) {
 
 // newConstraint checks that the values fit the operator and sorts a list.
 func newConstraint(name string, op Op, values []Value) (Constraint, error) {
+	c := Constraint{Name: name, Op: op, Values: values}
 	switch op {
 	case Less, LessEqual, Greater, GreaterEqual:
 		if values[0].kind != '0' {
-			return Constraint{}, fmt.Errorf("a number after %s%s", name, op)
+			return c, fmt.Errorf("a number after %s", c.head())
 		}
-	case Prefix:
+	case Prefix, Subpath, CIDR, Wildcard:
 		if values[0].kind != '"' {
-			return Constraint{}, fmt.Errorf("a string after %s^=", name)
+			return c, fmt.Errorf("a string after %s", c.head())
 		}
-	case In, NotIn:
+	case In, NotIn, Contains, Subset:
 		if len(values) == 0 {
-			return Constraint{}, fmt.Errorf("a value after %s %s", name, op)
+			return c, fmt.Errorf("a value after %s", c.head())
 		}
 		slices.SortFunc(values, func(a, b Value) int {
 			if a.kind != b.kind {
@@ -216,9 +274,66 @@ func newConstraint(name string, op Op, values []Value) (Constraint, error) {
 			}
 			return strings.Compare(a.text, b.text)
 		})
-		values = slices.Compact(values)
+		c.Values = slices.Compact(values)
 	}
-	return Constraint{Name: name, Op: op, Values: values}, nil
+	var err error
+	switch op {
+	case Subpath:
+		_, err = segments(values[0].text)
+	case CIDR:
+		c.network, err = parseNetwork(values[0].text)
+	case Wildcard:
+		if c.glob, err = parseGlob(values[0].text); err == nil {
+			c.Values = []Value{{kind: '"', text: c.glob.text(globSpecial)}}
+		}
+	}
+	return c, err
+}
+
+// newCombination joins constraints on one argument by AllOf or AnyOf.
+func newCombination(name string, op Op, parts []Constraint) (Constraint, error) {
+	slices.SortFunc(parts, func(a, b Constraint) int { return strings.Compare(a.bound(), b.bound()) })
+	parts = slices.CompactFunc(parts, func(a, b Constraint) bool { return a.bound() == b.bound() })
+	c := Constraint{Name: name, Op: op, Parts: parts}
+	if len(parts) < 2 || slices.ContainsFunc(parts, func(p Constraint) bool { return p.Op == Any }) {
+		return c, fmt.Errorf("two or more different constraints after %s", c.head())
+	}
+	if _, depth := c.size(); depth > MaxNesting {
+		return c, fmt.Errorf("at most %d levels of all and any", MaxNesting)
+	}
+	return c, nil
+}
+
+// parseNetwork reads an IP network in its one spelling: no host bits, and none of
+// IPv4 inside IPv6, which others may take for either.
+func parseNetwork(s string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(s)
+	if err != nil || p.Masked() != p || p.String() != s || p.Addr().Is4In6() {
+		return p, errors.New("a network such as 10.0.0.0/8, in its canonical form")
+	}
+	return p, nil
+}
+
+// segments splits a path. It refuses what another reader might take for another
+// path: empty, "." and ".." segments (so a final "/", too), backslashes, percent
+// signs and control characters. "/" is the root; every path is below it that begins
+// with "/".
+func segments(path string) ([]string, error) {
+	if path == "/" {
+		return []string{""}, nil
+	}
+	s := strings.Split(path, "/")
+	for i, part := range s {
+		if part == "" && i > 0 || part == "." || part == ".." || strings.ContainsFunc(part, func(r rune) bool { return r == '\\' || r == '%' || unicode.IsControl(r) }) || path == "" {
+			return nil, errors.New("a path without empty, . and .. segments, backslash, percent and control characters")
+		}
+	}
+	return s, nil
+}
+
+// beneath reports whether a path, by its segments, is base or below it.
+func beneath(path, base []string) bool {
+	return len(path) >= len(base) && slices.Equal(path[:len(base)], base)
 }
 
 func isName(s string) bool {

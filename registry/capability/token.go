@@ -57,9 +57,14 @@ const (
 	WrongToken    Code = "wrong_token"    // ath is not the hash of the presented grant
 	WrongAct      Code = "wrong_act"      // what was signed is not what is asked for
 
-	// ChainUnsupported: the grant has a parent (par_hash); attenuated chains are
-	// not verified yet, and an unverified parent is no authority.
-	ChainUnsupported Code = "chain_unsupported"
+	// Of chains (Chain): the invariant that a link breaks. Lifetime is one of them.
+	Linkage             Code = "linkage"
+	DelegationAuthority Code = "delegation_authority"
+	Depth               Code = "depth"
+	CapabilityWidened   Code = "capability_widened"
+	Principal           Code = "principal"
+	Identity            Code = "identity"
+	Possession          Code = "possession"
 )
 
 // ProofError is every error about an action or registration proof. Detail may be
@@ -75,8 +80,8 @@ func (e *ProofError) Error() string { return "proof: " + string(e.Code) + ": " +
 // Unwrap returns the code, for errors.Is.
 func (e *ProofError) Unwrap() error { return e.Code }
 
-// GrantError is every error about a grant: Malformed, BadSignature or
-// ChainUnsupported. Detail may be shown to the caller.
+// GrantError is every error about a grant by itself: Malformed, BadSignature or
+// Linkage. Detail may be shown to the caller.
 type GrantError struct {
 	Code   Code
 	Detail string

@@ -139,7 +139,7 @@ func TestIssueGrantRefused(t *testing.T) {
 	}
 	claims := testGrantClaims()
 	claims.ParentHash = canon.Digest(nil)
-	if _, err := IssueGrant(issuerKey, "", claims); !errors.Is(err, ChainUnsupported) {
+	if _, err := IssueGrant(issuerKey, "", claims); !errors.Is(err, Linkage) {
 		t.Errorf("par_hash: got %v", err)
 	}
 	claims = testGrantClaims()
@@ -206,7 +206,8 @@ func TestParseGrantRefused(t *testing.T) {
 		value any
 		code  Code
 	}{
-		"parent":             {"par_hash", canon.Digest(nil), ChainUnsupported},
+		"parent of a root":   {"par_hash", canon.Digest(nil), Malformed},
+		"child without one":  {"del_depth", 1, Malformed},
 		"scope of another":   {"scope", "read:invoices", Malformed},
 		"scope reordered":    {"scope", "read:invoices create:shipment", Malformed},
 		"aud a string":       {"aud", testPDP, Malformed},
@@ -399,6 +400,8 @@ func TestTypMatrix(t *testing.T) {
 	}{
 		TypGrant: {must[string](t)(IssueGrant(issuerKey, "", testGrantClaims())),
 			func(s string) error { _, err := ParseGrant(s); return err }},
+		"child " + TypGrant: {testChain(t, 2)[1],
+			func(s string) error { _, err := ParseChain([]string{testChain(t, 1)[0], s}); return err }},
 		TypAction: {must[string](t)(SignAction(agentKey, "", testActionClaims(t))),
 			func(s string) error { _, err := ParseAction(s); return err }},
 		TypRegistration: {must[string](t)(SignRegistration(agentKey, testRegistrationClaims())),
@@ -406,6 +409,7 @@ func TestTypMatrix(t *testing.T) {
 		TypComposition: {must[string](t)(SignComposition(agentKey, testCompositionClaims())),
 			func(s string) error { _, err := ParseComposition(s); return err }},
 	} {
+		own = strings.TrimPrefix(own, "child ")
 		claims := members(t, c.raw, own)
 		for _, typ := range types {
 			err := c.parse(must[string](t)(jose.Sign(agentKey, typ, "", claims)))

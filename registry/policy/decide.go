@@ -37,7 +37,7 @@ type PDP struct {
 	// no agent is known for. It must not wait.
 	Unknown func(pep registry.PEP, subject string)
 
-	tokens    *otter.Cache[[32]byte, *capability.Grant]
+	tokens    *otter.Cache[[32]byte, *capability.Chain]
 	proofs    *otter.Cache[[32]byte, *capability.Action]
 	standings standings
 	spent     spending
@@ -52,7 +52,9 @@ func New(store registry.Store, origin string, issuer jose.PublicKey, now func() 
 	if now == nil {
 		now = time.Now
 	}
-	tokens := otter.Must(&otter.Options[[32]byte, *capability.Grant]{MaximumSize: maxTokens})
+	tokens := otter.Must(&otter.Options[[32]byte, *capability.Chain]{
+		MaximumWeight: maxTokens, Weigher: func(_ [32]byte, c *capability.Chain) uint32 { return uint32(len(c.Links())) }, // 8 at most
+	})
 	proofs := otter.Must(&otter.Options[[32]byte, *capability.Action]{MaximumSize: maxProofs})
 	return &PDP{Store: store, Origin: origin, Issuer: issuer, Now: now, tokens: tokens, proofs: proofs, standings: newStandings()}
 }
@@ -64,23 +66,38 @@ const (
 	maxProofs = 4096
 )
 
-// token parses and verifies a grant token, once. The cache is keyed by the hash
-// of the exact bytes and holds cryptographic validity only: status, dates,
-// epochs and possession are looked at every time.
-func (p *PDP) token(raw string) (*capability.Grant, error) {
-	key := sha256.Sum256([]byte(raw))
-	if g, ok := p.tokens.GetIfPresent(key); ok {
-		return g, nil
+// chain parses and verifies a chain of grant tokens, or one alone, once. The cache is
+// keyed by the hash of the exact bytes and holds cryptographic validity only: status,
+// dates, keys, epochs and possession are looked at every time.
+func (p *PDP) chain(tokens capability.Tokens) (*capability.Chain, error) {
+	size := 0
+	for _, raw := range tokens {
+		size += len(raw)
 	}
-	g, err := capability.ParseGrant(raw)
+	if size > capability.MaxChain { // before it is hashed
+		return nil, &capability.ChainError{Code: capability.Malformed, Detail: "the chain is too long"}
+	}
+	key := sha256.Sum256(appendAll(make([]byte, 0, size+8*len(tokens)), tokens...))
+	if c, ok := p.tokens.GetIfPresent(key); ok {
+		return c, nil
+	}
+	c, err := capability.ParseChain(tokens)
 	if err != nil {
 		return nil, err
 	}
-	if err := g.Verify(p.Issuer); err != nil {
+	if err := c.Verify(p.Issuer); err != nil {
 		return nil, err
 	}
-	p.tokens.Set(key, g)
-	return g, nil
+	p.tokens.Set(key, c)
+	return c, nil
+}
+
+// appendAll appends texts with their lengths, so that no two lists are one text.
+func appendAll(form []byte, parts ...string) []byte {
+	for _, part := range parts {
+		form = append(binary.BigEndian.AppendUint64(form, uint64(len(part))), part...)
+	}
+	return form
 }
 
 // action parses an action proof, unless Verify has seen the very bytes before.
@@ -168,7 +185,7 @@ func (p *PDP) knock(req Request) (*capability.Action, error) {
 	refuse := func(code, detail string) (*capability.Action, error) {
 		return nil, &registry.Error{Kind: registry.Unauthenticated, Code: code, Detail: detail}
 	}
-	if req.Token == "" || req.Proof == "" {
+	if len(req.Token) == 0 || req.Proof == "" {
 		return refuse("missing", "context.token and context.proof are required for an agent")
 	}
 	proof, err := capability.ParseAction(req.Proof)
@@ -188,14 +205,13 @@ func unproven(f *facts) error {
 // load authenticates the act and gathers the facts of one moment.
 func (p *PDP) load(ctx context.Context, caller registry.Caller, req Request, act string) (*facts, error) {
 	f := &facts{now: p.Now(), act: req.Act, context: req.Context, pep: caller.PEP}
-	var grant string
-	token, tokenErr := p.token(req.Token)
+	chain, tokenErr := p.chain(req.Token)
 	if tokenErr == nil {
-		f.token, grant = token, token.Claims().ID
+		f.chain = chain
 	}
 	var m registry.Moment
 	var err error
-	if f.standing, m, err = p.standings.of(ctx, p.Store, req.Subject, grant); err != nil {
+	if f.standing, m, err = p.standings.of(ctx, p.Store, req.Subject, f.chain); err != nil {
 		return nil, err
 	}
 	if f.agent == nil && f.pep != nil && p.Unknown != nil {
@@ -215,7 +231,7 @@ func (p *PDP) load(ctx context.Context, caller registry.Caller, req Request, act
 func (p *PDP) prove(f *facts, req Request, act string, tokenErr error) {
 	fail := func(code, detail string) { f.proof.code, f.proof.detail = code, detail }
 	switch {
-	case req.Token == "" || req.Proof == "":
+	case len(req.Token) == 0 || req.Proof == "":
 		fail("missing", "context.token and context.proof are required for an agent")
 		return
 	case f.agent == nil:
@@ -233,8 +249,14 @@ func (p *PDP) prove(f *facts, req Request, act string, tokenErr error) {
 		fail(code(err), err.Error())
 		return
 	}
-	key := f.token.Key() // parsed with the token
-	if !f.agent.Holds(key.Thumbprint(), f.now) {
+	leaf := f.chain.Leaf()
+	key := leaf.Key() // parsed with the token
+	if f.ephemeral() {
+		if req.Subject != leaf.Claims().Subject {
+			fail(string(capability.WrongSubject), "the grant is for a key of its own")
+			return
+		}
+	} else if !f.agent.Holds(key.Thumbprint(), f.now) {
 		// Of an earlier key of the agent, or another agent's grant: checkGrant says so.
 		// Only a key that counts proves anything.
 		if key, err = f.agent.Key(); err != nil || f.agent.KeyEnded {
@@ -242,12 +264,12 @@ func (p *PDP) prove(f *facts, req Request, act string, tokenErr error) {
 			return
 		}
 	}
-	audiences := f.token.Claims().Audience
+	audiences := leaf.Claims().Audience
 	if f.pep != nil {
 		audiences = f.pep.Resources
 	}
 	err = proof.Verify(capability.ActionCheck{
-		Key: key, Now: f.now, PDP: p.Origin, Subject: req.Subject, TokenHash: f.token.Hash(), Act: req.Act, ActDigest: act, Audiences: audiences,
+		Key: key, Now: f.now, PDP: p.Origin, Subject: req.Subject, TokenHash: leaf.Hash(), Act: req.Act, ActDigest: act, Audiences: audiences,
 	})
 	if err != nil {
 		fail(code(err), err.Error())
@@ -260,7 +282,12 @@ func (p *PDP) prove(f *facts, req Request, act string, tokenErr error) {
 func code(err error) string {
 	var pe *capability.ProofError
 	var ge *capability.GrantError
+	var ce *capability.ChainError
 	switch {
+	case errors.As(err, &ce) && ce.Code == capability.BadSignature:
+		return "token_signature" // not the proof's
+	case errors.As(err, &ce):
+		return string(ce.Code)
 	case errors.As(err, &pe):
 		return string(pe.Code)
 	case errors.As(err, &ge) && ge.Code == capability.BadSignature:
@@ -282,10 +309,6 @@ func (r Request) actDigest() (string, error) {
 // digest names the whole request, so that the same enforcement point repeating
 // the same body gets the recorded answer.
 func (r Request) digest(act string) string {
-	parts := []string{r.SubjectType, r.Subject, act, r.Token, r.Proof, r.Context.Domain, r.Context.Workflow, r.Context.Tool}
-	form := make([]byte, 0, len(r.Token)+len(r.Proof)+512)
-	for _, part := range parts { // with lengths, so that no two lists are one text
-		form = append(binary.BigEndian.AppendUint64(form, uint64(len(part))), part...)
-	}
-	return canon.Digest(form)
+	form := appendAll(make([]byte, 0, 4096), r.SubjectType, r.Subject, act, r.Proof, r.Context.Domain, r.Context.Workflow, r.Context.Tool)
+	return canon.Digest(appendAll(form, r.Token...))
 }

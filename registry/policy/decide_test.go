@@ -28,7 +28,7 @@ func TestJudge(t *testing.T) {
 	}{
 		"permit": {func(f *facts) {}, nil, Permit},
 		"killed everywhere": {func(f *facts) {
-			f.kills = []registry.Kill{{Scope: registry.Scope{Kind: registry.ScopeAgent}}, {Scope: registry.Scope{Kind: registry.ScopeGlobal}}}
+			f.kills = []registry.Kill{{Scope: registry.Scope{Kind: registry.ScopeAgent, ID: "a"}}, {Scope: registry.Scope{Kind: registry.ScopeGlobal}}}
 		}, []Code{KillGlobal, KillAgent}, Deny},
 		"not approved":      {func(f *facts) { f.agent.Status = registry.AgentRequested }, []Code{AgentNotApproved}, Deny},
 		"suspended":         {func(f *facts) { f.agent.Status = registry.AgentSuspended }, []Code{AgentSuspended}, Deny},
@@ -87,17 +87,18 @@ func sample(t *testing.T, now time.Time) *facts {
 	t.Helper()
 	h := newKeys(t)
 	token := h.token(t, "read:invoices; execute:none", now)
+	agent := &registry.Agent{ID: "a", Org: "o", Status: registry.AgentActive, AuthorityLevel: 2, Thumbprint: h.agent.Public().Thumbprint()}
 	entry := registry.CatalogueAction{Action: "read:invoices", Reversibility: registry.Reversible}
 	return &facts{
 		now: now, act: capability.Act{Action: "read", Resource: capability.Resource{Type: "invoices", ID: "1"}},
 		pep: &registry.PEP{ID: "pep"},
 		standing: &standing{
-			agent: &registry.Agent{ID: "a", Status: registry.AgentActive, AuthorityLevel: 2, Thumbprint: h.agent.Public().Thumbprint()},
-			grant: &registry.Grant{ID: "g", Agent: "a", Status: registry.GrantActive, Audience: []string{"https://erp"}, AuthorityLevel: 2,
-				NotBefore: now.Add(-time.Hour), Expires: now.Add(time.Hour), TokenHash: token.Hash()},
+			agent: agent, links: []*registry.Agent{agent},
+			grant: &registry.Grant{ID: "g", Org: "o", Agent: "a", Status: registry.GrantActive, Audience: []string{"https://erp"}, AuthorityLevel: 2,
+				NotBefore: now.Add(-time.Hour), Expires: now.Add(time.Hour), TokenHash: token.Root().Hash()},
 			catalogue: registry.Catalogue{Actions: []registry.CatalogueAction{entry}},
 		},
-		token: token, entry: entry, proof: possession{audience: "https://erp"},
+		chain: token, entry: entry, proof: possession{audience: "https://erp"},
 	}
 }
 

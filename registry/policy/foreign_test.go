@@ -165,7 +165,7 @@ func (w *abroad) verify(after func(*abroad, registry.Trust)) policy.Verification
 	if after != nil {
 		after(w, entry)
 	}
-	v, err := w.PDP.Verify(ctx, w.caller, policy.Request{SubjectType: "agent", Subject: w.subject, Act: w.act, Token: raw, Proof: proof})
+	v, err := w.PDP.Verify(ctx, w.caller, policy.Request{SubjectType: "agent", Subject: w.subject, Act: w.act, Token: capability.Tokens{raw}, Proof: proof})
 	must(err)
 	return v
 }

@@ -16,8 +16,8 @@ type facts struct {
 	read    time.Time // by the monotonic clock: when the standing was the newest
 	act     capability.Act
 	context Context
-	pep     *registry.PEP // nil for a direct call
-	token   *capability.Grant
+	pep     *registry.PEP     // nil for a direct call
+	chain   *capability.Chain // nil: none, or not a valid one
 	entry   registry.CatalogueAction
 	proof   possession
 }
@@ -83,7 +83,7 @@ func checkStatus(f *facts) (out []Reason) {
 	}
 	for _, kind := range []registry.ScopeKind{registry.ScopeGlobal, registry.ScopeOrg, registry.ScopeAgent, registry.ScopeGrant} {
 		for _, k := range f.kills {
-			if k.Scope.Kind == kind && !f.ofAncestor(k) {
+			if k.Scope.Kind == kind && !f.ofOthers(k) {
 				out = append(out, Reason{codes[kind], k.Reason})
 			}
 		}
@@ -107,22 +107,45 @@ func checkStatus(f *facts) (out []Reason) {
 // checkFamily: an agent stands on its ancestors and on its sponsor.
 func checkFamily(f *facts) (out []Reason) {
 	for _, a := range f.ancestors {
-		switch {
-		case slices.ContainsFunc(f.kills, func(k registry.Kill) bool { return k.Scope == registry.Scope{Kind: registry.ScopeAgent, ID: a.ID} }):
-			out = append(out, Reason{AncestorStopped, a.ID + " is stopped by the kill switch"})
-		case a.Status != registry.AgentActive:
-			out = append(out, Reason{AncestorStopped, a.ID + " is " + string(a.Status)})
+		if how := f.stopped(a); how != "" {
+			out = append(out, Reason{AncestorStopped, how})
 		}
 	}
 	if f.sponsor != registry.PrincipalActive {
 		out = append(out, Reason{Code: SponsorGone})
 	}
+	for _, d := range f.delegators {
+		for _, a := range append([]ancestor{{d.agent.ID, d.agent.Status}}, d.ancestors...) {
+			if how := f.stopped(a); how != "" {
+				out = append(out, Reason{DelegatorStopped, how})
+			}
+		}
+		if d.sponsor != registry.PrincipalActive {
+			out = append(out, Reason{DelegatorStopped, "the sponsor of " + d.agent.ID + " is " + string(d.sponsor)})
+		}
+	}
 	return out
 }
 
-func (f *facts) ofAncestor(k registry.Kill) bool {
-	return k.Scope.Kind == registry.ScopeAgent && slices.ContainsFunc(f.ancestors, func(a ancestor) bool { return a.ID == k.Scope.ID })
+// stopped says how another agent is stopped, "" if it is not.
+func (f *facts) stopped(a ancestor) string {
+	switch {
+	case slices.ContainsFunc(f.kills, func(k registry.Kill) bool { return k.Scope == registry.Scope{Kind: registry.ScopeAgent, ID: a.ID} }):
+		return a.ID + " is stopped by the kill switch"
+	case a.Status != registry.AgentActive:
+		return a.ID + " is " + string(a.Status)
+	}
+	return ""
 }
+
+// ofOthers: the stop is of an agent that this one stands on.
+func (f *facts) ofOthers(k registry.Kill) bool {
+	return k.Scope.Kind == registry.ScopeAgent && (f.agent == nil || k.Scope.ID != f.agent.ID)
+}
+
+// ephemeral: who acts is a key that a holder made a grant for, and the agent is the
+// nearest above that is registered.
+func (f *facts) ephemeral() bool { return f.chain != nil && ephemeral(f.chain) }
 
 func checkPossession(f *facts) []Reason {
 	if f.proof.code != "" {
@@ -132,58 +155,118 @@ func checkPossession(f *facts) []Reason {
 }
 
 func checkGrant(f *facts) (out []Reason) {
-	if f.grant == nil || f.token == nil || !f.grant.Issued(f.token.Hash()) {
+	if f.grant == nil || f.chain == nil || !f.grant.Issued(f.chain.Root().Hash()) {
 		return []Reason{{Code: GrantUnknown}}
 	}
-	if f.agent == nil || f.grant.Agent != f.agent.ID {
+	links, last := f.chain.Links(), len(f.links)-1
+	holder := f.links[last]
+	if f.agent == nil || f.links[0] == nil || f.grant.Agent != f.links[0].ID || !f.ephemeral() && (holder == nil || holder.ID != f.agent.ID) {
 		return []Reason{{Code: GrantForeign}}
 	}
-	if !f.agent.Holds(f.token.Key().Thumbprint(), f.now) {
-		out = append(out, Reason{Code: KeyEnded})
-	}
-	if limit := f.org.Policy.MaxKeyAge; limit > 0 && f.agent.KeyAge(f.now) > time.Duration(limit)*time.Second {
-		out = append(out, Reason{KeyExpired, fmt.Sprintf("the org allows %d seconds", limit)})
+	for i, a := range f.links {
+		out = append(out, checkHolder(f, links[i], a, i)...)
+		if i > 0 && slices.Contains(f.revoked, links[i].SigningInputHash()) {
+			out = append(out, Reason{GrantRevoked, linkName(i)})
+		}
 	}
 	if f.grant.Status != registry.GrantActive {
 		out = append(out, Reason{Code: GrantRevoked})
 	}
+	// The leaf of a chain is within all periods above; its begin is by its holder's clock.
+	leaf := links[last].Claims()
 	if f.now.Before(f.grant.NotBefore) {
 		out = append(out, Reason{GrantNotYetValid, f.grant.NotBefore.Format(time.RFC3339)})
+	} else if begin := time.Unix(max(leaf.NotBefore, leaf.IssuedAt), 0); last > 0 && f.now.Add(capability.MaxSkew).Before(begin) {
+		out = append(out, Reason{GrantNotYetValid, begin.UTC().Format(time.RFC3339)})
 	}
 	if !f.now.Before(f.grant.Expires) {
 		out = append(out, Reason{GrantExpired, f.grant.Expires.Format(time.RFC3339)})
+	} else if end := time.Unix(leaf.Expires, 0); last > 0 && !f.now.Before(end) {
+		out = append(out, Reason{GrantExpired, end.UTC().Format(time.RFC3339)})
 	}
-	if f.proof.audience != "" && !slices.Contains(f.grant.Audience, f.proof.audience) {
+	if aud := f.proof.audience; aud != "" && (!slices.Contains(f.grant.Audience, aud) || last > 0 && !slices.Contains(leaf.Audience, aud)) {
 		out = append(out, Reason{AudienceRefused, "the grant names other resource servers"})
 	}
 	return out
 }
 
+// checkHolder: the key of a link is its subject's, which is a registered agent of the
+// org; or the subject is the key, which the chain itself proves.
+func checkHolder(f *facts, link *capability.Grant, a *registry.Agent, i int) (out []Reason) {
+	last := len(f.links) - 1
+	if i > 0 && link.Ephemeral() {
+		return nil
+	}
+	where := ""
+	if last > 0 {
+		where = linkName(i)
+	}
+	if a == nil || a.Org != f.grant.Org {
+		return []Reason{{IdentityRefused, where}}
+	}
+	if !a.Holds(link.Key().Thumbprint(), f.now) {
+		out = append(out, Reason{KeyEnded, where})
+	}
+	if limit := f.org.Policy.MaxKeyAge; limit > 0 && a.KeyAge(f.now) > time.Duration(limit)*time.Second {
+		out = append(out, Reason{KeyExpired, fmt.Sprintf("the org allows %d seconds", limit)})
+	}
+	return out
+}
+
+func linkName(i int) string { return fmt.Sprintf("link %d of the chain", i) }
+
 func checkCapability(f *facts) []Reason {
-	if f.token == nil || f.grant == nil {
+	if f.chain == nil || f.grant == nil {
 		return nil // said by checkGrant
 	}
-	m := f.token.Capabilities().Match(f.act)
+	m := f.chain.Match(f.act)
 	if m.Covered {
 		return nil
 	}
 	return []Reason{{Code(m.Reason), m.Detail}}
 }
 
+// terms are what the grant bounds beside its capabilities: those of the leaf.
+type terms struct {
+	domain, workflow string
+	level            int
+}
+
+func (f *facts) terms() terms {
+	if f.chain != nil && len(f.links) > 1 {
+		c := f.chain.Leaf().Claims()
+		return terms{c.Domain, c.Workflow, c.AuthorityLevel}
+	}
+	return terms{f.grant.Domain, f.grant.Workflow, f.grant.AuthorityLevel}
+}
+
+// holders are the agents that all have to be approved for an act: who acts and who
+// delegated.
+func (f *facts) holders() []*registry.Agent {
+	out := []*registry.Agent{f.agent}
+	for _, d := range f.delegators {
+		out = append(out, d.agent)
+	}
+	return out
+}
+
 func checkStanding(f *facts) (out []Reason) {
 	if f.agent == nil || f.grant == nil {
 		return nil
 	}
-	if d := f.entry.Domain; d != "" && !(within(d, f.grant.Domain) && approved(d, f.agent.Domains)) {
-		out = append(out, Reason{DomainRefused, d})
+	t := f.terms()
+	for _, a := range f.holders() {
+		if d := f.entry.Domain; d != "" && !(within(d, t.domain) && approved(d, a.Domains)) {
+			out = append(out, Reason{DomainRefused, d})
+		}
+		if w := f.entry.Workflow; w != "" && !(within(w, t.workflow) && approved(w, a.Workflows)) {
+			out = append(out, Reason{WorkflowRefused, w})
+		}
+		if have := min(a.AuthorityLevel, t.level); have < f.entry.MinLevel {
+			out = append(out, Reason{LevelTooLow, fmt.Sprintf("needs %d, has %d", f.entry.MinLevel, have)})
+		}
 	}
-	if w := f.entry.Workflow; w != "" && !(within(w, f.grant.Workflow) && approved(w, f.agent.Workflows)) {
-		out = append(out, Reason{WorkflowRefused, w})
-	}
-	if have := min(f.agent.AuthorityLevel, f.grant.AuthorityLevel); have < f.entry.MinLevel {
-		out = append(out, Reason{LevelTooLow, fmt.Sprintf("needs %d, has %d", f.entry.MinLevel, have)})
-	}
-	return out
+	return slices.Compact(out)
 }
 
 // within: a grant without a domain (workflow) is for any that the agent has.
@@ -196,12 +279,16 @@ func approved(want string, list []string) bool {
 // checkContext holds asserted circumstances against the grant. A PEP asserts
 // only what it is registered for; an agent asserts nothing about itself.
 func checkContext(f *facts) (out []Reason) {
+	var t terms
+	if f.grant != nil {
+		t = f.terms()
+	}
 	for _, c := range []struct {
 		key, value, have string
 		code             Code
 	}{
-		{"domain", f.context.Domain, grantField(f, func(g *registry.Grant) string { return g.Domain }), DomainRefused},
-		{"workflow", f.context.Workflow, grantField(f, func(g *registry.Grant) string { return g.Workflow }), WorkflowRefused},
+		{"domain", f.context.Domain, t.domain, DomainRefused},
+		{"workflow", f.context.Workflow, t.workflow, WorkflowRefused},
 	} {
 		switch {
 		case c.value == "":
@@ -225,13 +312,6 @@ func checkTool(f *facts) []Reason {
 		return []Reason{{ToolChanged, f.entry.Tool}}
 	}
 	return nil
-}
-
-func grantField(f *facts, get func(*registry.Grant) string) string {
-	if f.grant == nil {
-		return ""
-	}
-	return get(f.grant)
 }
 
 func checkReversibility(f *facts) []Reason {

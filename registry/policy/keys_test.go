@@ -15,7 +15,7 @@ func newKeys(t *testing.T) keys {
 	return keys{jose.NewEd25519FromSeed([32]byte{1}), jose.NewEd25519FromSeed([32]byte{2})}
 }
 
-func (k keys) token(t *testing.T, caps string, now time.Time) *capability.Grant {
+func (k keys) token(t *testing.T, caps string, now time.Time) *capability.Chain {
 	t.Helper()
 	raw, err := capability.IssueGrant(k.issuer, "did:web:localhost#k", capability.GrantClaims{
 		Issuer: "did:web:localhost", Audience: []string{"https://erp"}, Subject: "did:web:localhost:agents:a", ClientID: "a",
@@ -26,9 +26,9 @@ func (k keys) token(t *testing.T, caps string, now time.Time) *capability.Grant 
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := capability.ParseGrant(raw)
+	c, err := capability.ParseChain([]string{raw})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return g
+	return c
 }

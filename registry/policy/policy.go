@@ -36,10 +36,12 @@ const (
 	AgentSuspended     Code = "agent_suspended"
 	AgentRevoked       Code = "agent_revoked"
 	AncestorStopped    Code = "ancestor_stopped"
+	DelegatorStopped   Code = "delegator_stopped"
 	SponsorGone        Code = "sponsor_gone"
 	PossessionFailed   Code = "possession_failed"
 	GrantUnknown       Code = "grant_unknown"
 	GrantForeign       Code = "grant_foreign"
+	IdentityRefused    Code = "identity_refused"
 	KeyEnded           Code = "key_ended"
 	KeyExpired         Code = "key_expired"
 	GrantRevoked       Code = "grant_revoked"
@@ -80,10 +82,12 @@ var Meanings = map[Code]string{
 	AgentSuspended:     "the agent is suspended",
 	AgentRevoked:       "the agent is revoked, for good",
 	AncestorStopped:    "an agent that this one descends from is stopped, suspended or revoked",
+	DelegatorStopped:   "an agent that the grant was delegated by is stopped, suspended or revoked, or what it stands on is",
 	SponsorGone:        "the human who answers for the agent is suspended or has left",
 	PossessionFailed:   "the act was not proven to be the agent's own: its signature over this very act is missing, wrong, stale or used before",
 	GrantUnknown:       "the grant token was not issued by this registry",
 	GrantForeign:       "the grant belongs to another agent or another key",
+	IdentityRefused:    "the chain names a holder that is no registered agent of the organization",
 	KeyEnded:           "the grant token is bound to an earlier key of the agent, which does not count any more",
 	KeyExpired:         "the agent's key is older than its organization allows",
 	GrantRevoked:       "the grant is revoked",
@@ -124,8 +128,8 @@ type Request struct {
 	SubjectType string
 	Subject     string // DID of the agent, in any of its spellings
 	Act         capability.Act
-	Token       string // agent-cap+jwt
-	Proof       string // agent-action+jwt over the act
+	Token       capability.Tokens // agent-cap+jwt, or a chain of them
+	Proof       string            // agent-action+jwt over the act
 	Context     Context
 
 	proof *capability.Action // Proof, parsed, if it was
@@ -160,7 +164,7 @@ var PolicyDigest = func() string {
 	for i, c := range checks {
 		names[i] = c.name
 	}
-	form, err := canon.Marshal(map[string]any{"checks": names, "version": 2})
+	form, err := canon.Marshal(map[string]any{"checks": names, "version": 3})
 	if err != nil {
 		panic(err) // constant input
 	}

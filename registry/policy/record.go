@@ -194,7 +194,13 @@ func (p *PDP) draft(call registry.Call, req Request, f *facts, d Decision) (regi
 		}{"proof", req.Proof}, struct {
 			name  string
 			value any
-		}{"token", req.Token})
+		}{"token", f.chain.Leaf().Raw()})
+		if above := f.chain.Above(); len(above) > 0 {
+			hidden = append(hidden, struct {
+				name  string
+				value any
+			}{"chain", above})
+		}
 	}
 	body := registry.DecisionMade{
 		Decision: d.ID, DID: f.agent.DID, ProofHash: f.proof.hash, Audience: f.proof.audience,
@@ -210,19 +216,24 @@ func (p *PDP) draft(call registry.Call, req Request, f *facts, d Decision) (regi
 	}
 	if f.grant != nil {
 		body.Grant, body.TokenHash = f.grant.ID, f.grant.TokenHash
-		if f.token != nil && f.grant.Issued(f.token.Hash()) {
-			body.TokenHash = f.token.Hash() // it may be one for an earlier key
+		if f.chain != nil && f.grant.Issued(f.chain.Root().Hash()) {
+			body.TokenHash = f.chain.Leaf().Hash() // of a chain, or one for an earlier key
 		}
 	}
 	for _, r := range d.Reasons {
 		body.Reasons = append(body.Reasons, string(r.Code))
 	}
-	ancestors := 0
+	ancestors, delegators := 0, 0
 	for _, e := range f.epochs {
 		name := string(e.Scope.Kind)
-		if e.Scope.Kind == registry.ScopeAgent && e.Scope.ID != f.agent.ID {
+		switch {
+		case e.Scope.Kind != registry.ScopeAgent || e.Scope.ID == f.agent.ID:
+		case slices.Contains(f.agent.Ancestors, e.Scope.ID):
 			ancestors++
 			name = "ancestor_" + strconv.Itoa(ancestors)
+		default: // or an ancestor of one
+			delegators++
+			name = "delegator_" + strconv.Itoa(delegators)
 		}
 		body.Epochs[name] = int64(e.Value)
 	}

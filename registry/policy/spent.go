@@ -285,7 +285,7 @@ func (p *PDP) stands(ctx context.Context, f *facts) error {
 			return err
 		}
 		if m.Authority != f.authority {
-			now := standing{agent: f.agent, grant: f.grant}
+			now := standing{agent: f.agent, grant: f.grant, delegators: f.delegators}
 			if err := now.readAuthority(tx); err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/capability"
 )
 
 // standing is what the database says of an agent and one of its grants, read in
@@ -17,13 +18,31 @@ type standing struct {
 	authority uint64          // registry.Moment's: while it stands, so does all of this
 	agent     *registry.Agent // nil: unknown
 	grant     *registry.Grant // nil: unknown
-	ancestors []ancestor      // of the agent, nearest first
-	sponsor   registry.PrincipalStatus
+	family                    // of the agent
+
+	// Of a chain: the agent of each link, nil where its subject is a key or unknown; the
+	// other agents among them, each once; and the hashes of those of its links that are
+	// revoked.
+	links      []*registry.Agent
+	delegators []delegator
+	revoked    []string
+
 	org       registry.Org // the agent's
 	catalogue registry.Catalogue
 	kills     []registry.Kill // those that cover the agent, its ancestors, its org, its grant or everything
 	epochs    []registry.Epoch
 	fence     uint64 // the epoch of spentScope
+}
+
+// family is what an agent stands on.
+type family struct {
+	ancestors []ancestor // nearest first
+	sponsor   registry.PrincipalStatus
+}
+
+type delegator struct {
+	agent *registry.Agent
+	family
 }
 
 type ancestor struct {
@@ -41,7 +60,9 @@ type standings struct {
 	tenants *otter.Cache[string, *tenant]
 }
 
-type standingKey struct{ did, grant string }
+// standingKey names an agent by a DID of its own and, by the hash of its token, which
+// names those above it, what it shows.
+type standingKey struct{ did, token string }
 
 // tenant is what an org's agents share; the catalogue may be large.
 type tenant struct {
@@ -62,14 +83,17 @@ func newStandings() standings {
 	}
 }
 
-// of returns the standing of the agent with a DID and of a grant ("" = none), and
-// the moment it is of.
-func (c standings) of(ctx context.Context, store registry.Store, did, grant string) (*standing, registry.Moment, error) {
+// of returns the standing of the agent with a DID and of what it shows (nil: nothing
+// valid), and the moment it is of.
+func (c standings) of(ctx context.Context, store registry.Store, did string, chain *capability.Chain) (*standing, registry.Moment, error) {
 	m, err := store.Moment(ctx, maxFactAge/2)
 	if err != nil {
 		return nil, m, err
 	}
-	key := standingKey{did, grant}
+	key := standingKey{did: did}
+	if chain != nil {
+		key.token = chain.Leaf().Hash()
+	}
 	old, known := c.byGrant.GetIfPresent(key)
 	if known && old.authority == m.Authority {
 		return old, m, nil
@@ -88,61 +112,136 @@ func (c standings) of(ctx context.Context, store registry.Store, did, grant stri
 			}
 		}
 		*s = standing{authority: m.Authority}
-		return s.read(tx, did, grant, c.tenant)
+		return s.read(tx, did, chain, c.tenant)
 	})
 	if err != nil {
 		return nil, m, err
 	}
 	m.Read = read
-	if s.agent != nil && s.grant != nil {
-		c.byGrant.Set(key, s) // what is not there may come without an epoch's move
+	if s.complete(chain) {
+		c.byGrant.Set(key, s)
 	}
 	return s, m, nil
 }
 
-func (s *standing) read(tx registry.Tx, did, grant string, tenantOf func(tx registry.Tx, org string, authority uint64) (*tenant, error)) error {
-	agent, err := tx.AgentByDID(did)
-	switch {
-	case err == nil:
-		s.agent = &agent
-		if err := s.readFamily(tx, tenantOf); err != nil {
+// complete reports that nothing is missing that may come without an epoch's move.
+func (s *standing) complete(chain *capability.Chain) bool {
+	if s.agent == nil || s.grant == nil {
+		return false
+	}
+	for i, a := range s.links {
+		if a == nil && !(i > 0 && chain.Links()[i].Ephemeral()) {
+			return false
+		}
+	}
+	return true
+}
+
+type tenants func(tx registry.Tx, org string, authority uint64) (*tenant, error)
+
+func (s *standing) read(tx registry.Tx, did string, chain *capability.Chain, tenantOf tenants) error {
+	var err error
+	if chain == nil || !ephemeral(chain) {
+		if s.agent, err = agentOf(tx, did); err != nil {
 			return err
 		}
-	case !errors.Is(err, registry.NotFound):
-		return err
 	}
-	if grant != "" {
-		g, err := tx.Grant(grant)
-		if err == nil {
-			s.grant = &g
-		} else if !errors.Is(err, registry.NotFound) {
+	if chain != nil {
+		if err := s.readChain(tx, did, chain); err != nil {
+			return err
+		}
+	}
+	if s.agent != nil {
+		t, err := tenantOf(tx, s.agent.Org, s.authority)
+		if err != nil {
+			return err
+		}
+		s.org, s.catalogue = t.org, t.catalogue
+		if s.family, err = readFamily(tx, s.agent); err != nil {
 			return err
 		}
 	}
 	return s.readAuthority(tx)
 }
 
-// readFamily reads what the agent stands on: its org, sponsor and ancestors. A
-// change of any of them moves an epoch that readAuthority reads.
-func (s *standing) readFamily(tx registry.Tx, tenantOf func(tx registry.Tx, org string, authority uint64) (*tenant, error)) error {
-	t, err := tenantOf(tx, s.agent.Org, s.authority)
-	if err != nil {
+// readChain reads the grant at the root, the agents of the links, and what of them is
+// revoked. A change of any of them moves an epoch that readAuthority reads. Where the
+// leaf is for a key, the agent is the nearest above that is registered.
+func (s *standing) readChain(tx registry.Tx, did string, chain *capability.Chain) error {
+	g, err := tx.Grant(chain.Root().Claims().ID)
+	if err == nil {
+		s.grant = &g
+	} else if !errors.Is(err, registry.NotFound) {
 		return err
 	}
-	s.org, s.catalogue = t.org, t.catalogue
-	sponsor, err := tx.Principal(s.agent.Sponsor)
-	if err != nil {
-		return err
+	var hashes []string
+	for i, link := range chain.Links() {
+		var a *registry.Agent
+		switch subject := link.Claims().Subject; {
+		case i > 0 && link.Ephemeral():
+		case subject == did:
+			a = s.agent
+		default:
+			if a, err = agentOf(tx, subject); err != nil {
+				return err
+			}
+		}
+		s.links = append(s.links, a)
+		if i > 0 {
+			hashes = append(hashes, link.SigningInputHash())
+		}
+		if ephemeral(chain) && !(i > 0 && link.Ephemeral()) {
+			s.agent = a
+		}
 	}
-	s.sponsor = sponsor.Status
-	for _, id := range s.agent.Ancestors {
-		a, err := tx.Agent(id)
+	for _, a := range s.links {
+		known := func(d delegator) bool { return d.agent.ID == a.ID }
+		if a == nil || s.agent != nil && a.ID == s.agent.ID || slices.ContainsFunc(s.delegators, known) {
+			continue
+		}
+		f, err := readFamily(tx, a)
 		if err != nil {
 			return err
 		}
-		s.ancestors = append(s.ancestors, ancestor{a.ID, a.Status})
+		s.delegators = append(s.delegators, delegator{a, f})
 	}
-	return nil
+	if s.grant != nil && len(hashes) > 0 {
+		s.revoked, err = tx.RevokedLinks(s.grant.ID, hashes)
+	}
+	return err
+}
+
+func ephemeral(c *capability.Chain) bool { return len(c.Links()) > 1 && c.Leaf().Ephemeral() }
+
+// agentOf returns the agent with a DID; nil: there is none.
+func agentOf(tx registry.Tx, did string) (*registry.Agent, error) {
+	a, err := tx.AgentByDID(did)
+	switch {
+	case errors.Is(err, registry.NotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return &a, nil
+}
+
+// readFamily reads what an agent stands on. A change of any of them moves an epoch
+// that readAuthority reads.
+func readFamily(tx registry.Tx, a *registry.Agent) (family, error) {
+	var f family
+	sponsor, err := tx.Principal(a.Sponsor)
+	if err != nil {
+		return f, err
+	}
+	f.sponsor = sponsor.Status
+	for _, id := range a.Ancestors {
+		above, err := tx.Agent(id)
+		if err != nil {
+			return f, err
+		}
+		f.ancestors = append(f.ancestors, ancestor{above.ID, above.Status})
+	}
+	return f, nil
 }
 
 func (c standings) tenant(tx registry.Tx, org string, authority uint64) (*tenant, error) {
@@ -163,20 +262,38 @@ func (c standings) tenant(tx registry.Tx, org string, authority uint64) (*tenant
 
 // readAuthority reads the epochs and stops of every scope the act falls under.
 func (s *standing) readAuthority(tx registry.Tx) error {
-	scopes := []registry.Scope{{Kind: registry.ScopeGlobal}}
-	if s.agent != nil {
-		scopes = append(scopes, registry.Scope{Kind: registry.ScopeOrg, ID: s.agent.Org}, registry.Scope{Kind: registry.ScopeAgent, ID: s.agent.ID})
-		for _, id := range s.agent.Ancestors {
-			scopes = append(scopes, registry.Scope{Kind: registry.ScopeAgent, ID: id})
-		}
-	}
-	if s.grant != nil {
-		scopes = append(scopes, registry.Scope{Kind: registry.ScopeGrant, ID: s.grant.ID})
-	}
-	epochs, kills, err := tx.Authority(append(scopes, spentScope))
+	epochs, kills, err := tx.Authority(append(s.scopes(), spentScope))
 	if err == nil {
 		last := len(epochs) - 1
 		s.epochs, s.kills, s.fence = epochs[:last:last], kills, epochs[last].Value
 	}
 	return err
+}
+
+// scopes are those the act falls under, each once: everything, the orgs, the agent and
+// its ancestors, those of the agents that delegated to it, and the grant.
+func (s *standing) scopes() []registry.Scope {
+	scopes := []registry.Scope{{Kind: registry.ScopeGlobal}}
+	add := func(kind registry.ScopeKind, id string) {
+		if scope := (registry.Scope{Kind: kind, ID: id}); !slices.Contains(scopes, scope) {
+			scopes = append(scopes, scope)
+		}
+	}
+	addAgent := func(a *registry.Agent) {
+		add(registry.ScopeOrg, a.Org)
+		add(registry.ScopeAgent, a.ID)
+		for _, id := range a.Ancestors {
+			add(registry.ScopeAgent, id)
+		}
+	}
+	if s.agent != nil {
+		addAgent(s.agent)
+	}
+	for _, d := range s.delegators {
+		addAgent(d.agent)
+	}
+	if s.grant != nil {
+		add(registry.ScopeGrant, s.grant.ID)
+	}
+	return scopes
 }

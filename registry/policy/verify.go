@@ -20,6 +20,17 @@ type Verification struct {
 	ID       string   `json:"jti,omitempty"`
 	Expires  int64    `json:"exp,omitempty"`
 	Org      string   `json:"org,omitempty"`
+	Chain    []Link   `json:"chain,omitempty"` // root first; absent for one token
+}
+
+// Link is one grant of a chain that stands.
+type Link struct {
+	Subject      string `json:"sub"` // DID of the holder
+	ID           string `json:"jti"`
+	Hash         string `json:"hash"`       // of the signing input: what a revocation names
+	Thumbprint   string `json:"thumbprint"` // of the holder's key
+	Capabilities string `json:"capabilities"`
+	Expires      int64  `json:"exp"`
 }
 
 // Verify checks a grant token, its status and the agent's possession of it, for
@@ -51,7 +62,14 @@ func (p *PDP) Verify(ctx context.Context, caller registry.Caller, req Request) (
 	if len(v.Reasons) > 0 {
 		return v, nil
 	}
-	c := f.token.Claims()
+	for _, g := range f.chain.Links() {
+		c := g.Claims()
+		v.Chain = append(v.Chain, Link{c.Subject, c.ID, g.SigningInputHash(), g.Key().Thumbprint(), c.Capabilities.String(), c.Expires})
+	}
+	if len(v.Chain) == 1 {
+		v.Chain = nil
+	}
+	c := f.chain.Leaf().Claims()
 	v.Active, v.Subject, v.ClientID, v.Scope, v.Audience, v.ID, v.Expires, v.Org = true, c.Subject, c.ClientID, c.Scope, f.proof.audience, c.ID, c.Expires, c.Org
 	return v, nil
 }

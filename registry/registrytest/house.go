@@ -309,7 +309,7 @@ func (a *Agent) Ask(t testing.TB, g registry.Grant, verb, typ, id, args string, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return policy.Request{SubjectType: "agent", Subject: a.DID, Act: act, Token: g.Token, Proof: proof}
+	return policy.Request{SubjectType: "agent", Subject: a.DID, Act: act, Token: capability.Tokens{g.Token}, Proof: proof}
 }
 
 // Direct is the call of an agent that asks for itself.
