@@ -57,6 +57,18 @@ const (
 	EventCustodyMoved       = "agent.custody_moved"
 	EventDIDUpdated         = "agent.did_updated"
 	EventLinkRevoked        = "grant.link_revoked"
+
+	EventApprovalRequested      = "approval.requested"
+	EventApprovalAnswered       = "approval.answered"
+	EventApprovalExpired        = "approval.expired"
+	EventApprovalCancelled      = "approval.cancelled"
+	EventApprovalConsumed       = "approval.consumed"
+	EventGlassBroken            = "approval.glass_broken"
+	EventRulesProposed          = "approval_rules.proposed"
+	EventRulesActivated         = "approval_rules.activated"
+	EventAuthenticatorAdded     = "authenticator.added"
+	EventAuthenticatorActivated = "authenticator.activated"
+	EventAuthenticatorEnded     = "authenticator.ended"
 )
 
 // RegistryCreated is the first event of every log: whose it is and which keys
@@ -414,6 +426,81 @@ type DecisionMade struct {
 	Epochs          map[string]int64  `json:"epochs"`      // global, org, agent, grant
 	Commitments     map[string]string `json:"commitments"` // payload, resource, proof, token
 	Folds           bool              `json:"folds"`       // repeats of this denial are counted, not logged
+
+	// Of a permit that humans approved; absent from every other decision. Their signatures
+	// are the commitment approvals.
+	Approval  string   `json:"approval,omitempty"`
+	Approvers []string `json:"approvers,omitempty"` // principals
+}
+
+// ApprovalRequest is the body of approval.requested: humans are asked to approve an act.
+type ApprovalRequest struct {
+	Approval  string `json:"approval"`
+	DID       string `json:"did"`
+	Decision  string `json:"decision"`  // that was step_up
+	Action    string `json:"action"`    // verb:type
+	ActDigest string `json:"adg"`       // of the act, with its arguments
+	Rule      string `json:"rule"`      // digest of the approver rule
+	Quorum    int    `json:"quorum"`    // humans
+	Statement string `json:"statement"` // SHA-256 of what they are shown
+	Expires   string `json:"expires"`
+}
+
+// ApprovalAnswered: a human said yes or no.
+type ApprovalAnswered struct {
+	Approval      string            `json:"approval"`
+	DID           string            `json:"did"`
+	Principal     string            `json:"principal"`
+	Verdict       string            `json:"verdict"` // approve | deny
+	BreakGlass    bool              `json:"break_glass"`
+	State         ApprovalState     `json:"state"`          // of the approval, by this answer
+	Authenticator string            `json:"authenticator"`  // "" where a refusal was not signed
+	SignatureHash string            `json:"signature_hash"` // as authenticator
+	Statement     string            `json:"statement"`      // SHA-256 of what was shown
+	Until         string            `json:"until"`          // how long the approval is good; "" where it is none
+	Commitments   map[string]string `json:"commitments"`    // reason, signature
+}
+
+// ApprovalEnded is the body of approval.expired and approval.cancelled.
+type ApprovalEnded struct {
+	Approval string `json:"approval"`
+	DID      string `json:"did"`
+	Was      string `json:"was"` // pending | approved
+	Reason   string `json:"reason"`
+}
+
+// ApprovalUsed is the body of approval.consumed: the permit after which the approval is
+// good for nothing.
+type ApprovalUsed struct {
+	Approval  string   `json:"approval"`
+	DID       string   `json:"did"`
+	Decision  string   `json:"decision"`
+	Approvers []string `json:"approvers"`
+}
+
+// GlassBroken is the body of approval.glass_broken: two humans approved past the rule.
+// Somebody must look.
+type GlassBroken struct {
+	Approval  string   `json:"approval"`
+	DID       string   `json:"did"`
+	Approvers []string `json:"approvers"`
+}
+
+// ApprovalRulesChanged is the body of approval_rules.proposed and activated.
+type ApprovalRulesChanged struct {
+	Digest     string `json:"digest"` // of the JCS form of the rules
+	Rules      int    `json:"rules"`
+	ProposedBy string `json:"proposed_by"` // principal
+}
+
+// AuthenticatorChanged is the body of authenticator.added, activated and ended: what a
+// human may sign with.
+type AuthenticatorChanged struct {
+	Authenticator string `json:"authenticator"`
+	Principal     string `json:"principal"`
+	Kind          string `json:"kind"`       // key | passkey
+	KeyDigest     string `json:"key_digest"` // thumbprint, or SHA-256 of the credential id
+	Reason        string `json:"reason"`
 }
 
 // TimeFormat is how artifacts write a time: RFC 3339, UTC, milliseconds.

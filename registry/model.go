@@ -18,6 +18,8 @@ type Org struct {
 	Policy      OrgPolicy `json:"policy,omitzero"`
 	Domain      string    `json:"domain,omitempty"` // of its agents' DIDs; "" = the registry's origin
 	Created     time.Time `json:"created"`
+
+	Approvals ApprovalRules `json:"approvals,omitzero"` // who must approve what
 }
 
 // OrgPolicy is what an org demands of its agents and people. The zero value
@@ -40,7 +42,7 @@ const (
 	RoleOwner        Role = "owner"         // everything in the org
 	RoleRegistrar    Role = "registrar"     // requests, approves and stops agents; issues grants
 	RolePolicyAuthor Role = "policy_author" // activates the catalogue
-	RoleApprover     Role = "approver"      // answers a step-up (a later capability)
+	RoleApprover     Role = "approver"      // approves acts that need a human
 	RoleAuditor      Role = "auditor"       // reads events and receipts
 	RoleOperator     Role = "operator"      // runs the registry: all orgs, global kill
 )
@@ -344,6 +346,15 @@ func (c Catalogue) Find(action string) (CatalogueAction, bool) {
 		return CatalogueAction{}, false
 	}
 	return c.Actions[i], true
+}
+
+// Entry is the catalogue's word on an action; what it does not know is irreversible,
+// egress and material.
+func (c Catalogue) Entry(action string) CatalogueAction {
+	if e, ok := c.Find(action); ok {
+		return e
+	}
+	return CatalogueAction{Action: action, Reversibility: Irreversible, Egress: true, Material: true}
 }
 
 // ScopeKind is what a kill or an epoch covers.

@@ -46,6 +46,7 @@ type Config struct {
 	// them nobody signs in by an issuer.
 	Sealer      *Sealer
 	CheckIssuer func(ctx context.Context, i Issuer, ask bool) error
+	Passkeys    Passkeys // nil: humans approve with keys of their own only
 }
 
 // Registry offers the use cases. It is safe for concurrent use.
@@ -58,6 +59,7 @@ type Registry struct {
 	published  *published
 	opened     *atomic.Value // of CAOpened: the authority that the log is known to name
 	identities *otter.Cache[string, *identity]
+	waiting    *waiters // for approvals
 }
 
 // published is the trust list as it was last signed.
@@ -73,7 +75,7 @@ func New(c Config) *Registry {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Registry{Config: c, callers: newCallers(), statuses: &statusLists{}, nonces: newNonces(c.Now()), maxDIDLog: maxDIDLog, published: &published{}, opened: &atomic.Value{}, identities: newIdentities()}
+	return &Registry{Config: c, callers: newCallers(), statuses: &statusLists{}, nonces: newNonces(c.Now()), maxDIDLog: maxDIDLog, published: &published{}, opened: &atomic.Value{}, identities: newIdentities(), waiting: &waiters{byID: map[string]*waiter{}}}
 }
 
 // TokenKeyID is the DID URL of the key that signs grant tokens.

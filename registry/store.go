@@ -99,6 +99,7 @@ type Tx interface {
 	TrustTx
 	CertificateTx
 	EnrolmentTx
+	ApprovalTx
 }
 
 // OrgTx holds orgs, their enforcement points and catalogues.

@@ -95,6 +95,18 @@ var events = []struct {
 	{registry.EventDecision, anAgent, registry.DecisionMade{}, "Whether an act might be done, and why."},
 	{registry.EventCustodyMoved, anAgent, registry.CustodyMoved{}, "The registry has signed its last entry of the agent's DID log; the next is its controller's."},
 	{registry.EventDIDUpdated, anAgent, registry.DIDUpdated{}, "The agent's controller has added an entry to its DID log."},
+	{registry.EventApprovalRequested, anAgent, registry.ApprovalRequest{}, "Humans are asked to approve an act that a decision stepped up."},
+	{registry.EventApprovalAnswered, anAgent, registry.ApprovalAnswered{}, "A human approved or refused, over the statement of this digest."},
+	{registry.EventApprovalExpired, anAgent, registry.ApprovalEnded{}, "Nobody answered in time, or the approval was not used in time."},
+	{registry.EventApprovalCancelled, anAgent, registry.ApprovalEnded{}, "Who asked wants no answer any more."},
+	{registry.EventApprovalConsumed, anAgent, registry.ApprovalUsed{}, "A permit rests on the approval, which is good for nothing more."},
+	{registry.EventGlassBroken, anAgent, registry.GlassBroken{}, "Two humans approved past the rule: somebody must look."},
+	{registry.EventRulesProposed, noAgent, registry.ApprovalRulesChanged{}, "Rules of who must approve wait for another human."},
+	{registry.EventRulesActivated, noAgent, registry.ApprovalRulesChanged{}, "Who must approve is said by these rules from here on."},
+	{registry.EventAuthenticatorAdded, noAgent, registry.AuthenticatorChanged{}, "A human wants to sign with this key or passkey."},
+	{registry.EventAuthenticatorActivated, noAgent, registry.AuthenticatorChanged{}, "Another human lets the authenticator count."},
+	{registry.EventAuthenticatorEnded, noAgent, registry.AuthenticatorChanged{}, "The authenticator counts no more."},
+	{registry.EventDecision, anAgent, registry.DecisionMade{}, "Whether an act might be done, and why."},
 }
 
 // schema is a JSON Schema; encoding/json writes its members in order of name.
@@ -146,12 +158,15 @@ var members = map[string]schema{
 	"PrincipalStatusChanged.status": enum("active", "suspended", "left"), "RolesSet.source": enum("registry", "groups"),
 	"credential": pattern(uuid), "SignInChanged.issuer": pattern(uuid), "SponsorChanged.previous": pattern(uuid),
 	"Actor.kind": enum("principal", "pep", "agent", "registry"), "verdict": enum("permit", "deny", "step_up"),
-	"reasons[]": pattern("[a-z_]+"), "qualified_by[]": enum("unknown_action", "material", "egress", "irreversible", "verdict"),
+	"reasons[]": pattern("[a-z_]+"), "qualified_by[]": enum("unknown_action", "material", "egress", "irreversible", "verdict", "approval"),
 	"CertificateIssued.pep": maybeEmpty(uuid), "CertificateEnded.pep": maybeEmpty(uuid), "certificate": pattern(digest), "root": pattern(digest), "issuing": pattern(digest),
 	"serial": pattern("([0-9a-f]{2}){1,20}"), "CertificateIssued.kind": enum("did", "svid", "pep", "enterprise"), "CertificateIssued.issuer": pattern(digest), "names": pattern(digest),
 	"not_after": pattern(moment), "rules": pattern(digest), "config": pattern(digest), "IssuerChanged.issuer": pattern(uuid), "AgentEnrolled.issuer": maybeEmpty(uuid),
 	"IssuerChanged.kind": enum("entra", "okta", "kubernetes", "spiffe"), "AgentEnrolled.kind": enum("entra", "okta", "kubernetes", "spiffe", "x509"),
 	"next_key_hashes[]": pattern(`Qm[1-9A-HJ-NP-Za-km-z]{44}`), "CustodyMoved.custodial": {"const": false}, "DIDUpdated.entry": {"type": "integer", "minimum": 3, "maximum": 1000},
+	"approval": pattern(uuid), "approvers[]": pattern(uuid), "adg": pattern(digest), "ApprovalRequest.rule": pattern(digest), "ApprovalRulesChanged.rules": {"type": "integer", "minimum": 0, "maximum": 64}, "statement": pattern(digest), "state": enum("pending", "approved", "denied"),
+	"ApprovalAnswered.verdict": enum("approve", "deny"), "authenticator": pattern(uuid), "ApprovalAnswered.authenticator": maybeEmpty(uuid), "signature_hash": maybeEmpty(digest),
+	"until": maybeEmpty(moment), "was": enum("pending", "approved"), "proposed_by": pattern(uuid), "AuthenticatorChanged.kind": enum("key", "passkey"), "key_digest": pattern(digest),
 	"link": pattern(digest), "commitments{}": pattern(digest), "action": maybeEmpty(`[^:]+:[^:]+`),
 }
 
@@ -532,7 +547,41 @@ func TestRecordedEventsFit(t *testing.T) {
 	_, err = h.EndPrincipal(ctx, call, person, "left")
 	must(err)
 
-	recorded, err := h.ListEvents(ctx, h.Operator, "", "", registry.EventFilter{})
+	payer, ann := h.NewAgent(t, "payer"), h.Human(t, "", registry.RoleApprover, registry.RoleOwner)
+	bob := h.Human(t, "", registry.RoleOwner)
+	pays := payer.Grant(t, "wire:money")
+	request := func(args string) (policy.Request, registry.Approval) {
+		req := payer.Ask(t, pays, "wire", "money", "m", args)
+		d, err := h.PDP.Decide(ctx, pep, req)
+		must(err)
+		record, err := h.RequestFor(t, pep, d, req)
+		must(err)
+		return payer.Ask(t, pays, "wire", "money", "m", args), record
+	}
+	again, record := request(`{"n":1}`)
+	ann.Approve(t, record)
+	again.Approval = record.ID
+	_, err = h.PDP.Decide(ctx, pep, again)
+	must(err)
+	_, record = request(`{"n":2}`)
+	for _, who := range []*registrytest.Human{ann, bob} {
+		_, err = h.AnswerApproval(ctx, who.Call(), record.ID, who.Signed(t, record, capability.Approve, true))
+		must(err)
+	}
+	h.Clock.Add(time.Hour)
+	_, err = h.TrackApproval(ctx, pep, record.ID, 0)
+	must(err)
+	_, record = request(`{"n":3}`)
+	_, err = h.CancelApproval(ctx, pep, record.ID, "not-needed")
+	must(err)
+	rules, err := h.ProposeApprovalRules(ctx, ann.Call(), "", []registry.ApprovalRule{registry.DefaultApproval})
+	must(err)
+	_, err = h.ActivateApprovalRules(ctx, bob.Call(), "", rules.Value.Proposed.Digest)
+	must(err)
+	_, err = h.EndAuthenticator(ctx, bob.Call(), bob.ID, bob.Authenticator.ID, "lost")
+	must(err)
+
+	recorded, err := h.ListEvents(ctx, h.Operator, "", "", registry.EventFilter{Page: registry.Page{Limit: registry.MaxPage}})
 	must(err)
 	seen := map[string]bool{}
 	for _, ev := range recorded {

@@ -198,6 +198,28 @@ func bodies(commitments map[string]string) []struct {
 		{registry.EventCustodyMoved, acme, agent, owner, registry.CustodyMoved{DID: did, DIDEntryHash: "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG", NextKeyHashes: []string{"QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG"}, PossessionHash: fixed("possession", 32)}},
 		{registry.EventDIDUpdated, acme, agent, registry.Actor{Kind: registry.ActorAgent, ID: agent}, registry.DIDUpdated{DID: did, DIDEntryHash: "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG", Entry: 3}},
 		{registry.EventLinkRevoked, acme, agent, owner, registry.LinkRevoked{Grant: grant, DID: did, Link: fixed("link", 32), Reason: "over"}},
+		{registry.EventAuthenticatorAdded, acme, "", owner, registry.AuthenticatorChanged{Authenticator: id(22), Principal: owner.ID, Kind: "key", KeyDigest: fixed("approver", 32)}},
+		{registry.EventAuthenticatorActivated, acme, "", operator, registry.AuthenticatorChanged{Authenticator: id(22), Principal: owner.ID, Kind: "key", KeyDigest: fixed("approver", 32)}},
+		{registry.EventRulesProposed, acme, "", owner, registry.ApprovalRulesChanged{Digest: fixed("approval rules", 32), Rules: 1, ProposedBy: owner.ID}},
+		{registry.EventRulesActivated, acme, "", operator, registry.ApprovalRulesChanged{Digest: fixed("approval rules", 32), Rules: 1, ProposedBy: owner.ID}},
+		{registry.EventApprovalRequested, acme, agent, registry.Actor{Kind: registry.ActorPEP, ID: id(5)}, registry.ApprovalRequest{
+			Approval: id(23), DID: did, Decision: id(13), Action: "execute:payment", ActDigest: fixed("act", 32), Rule: fixed("rule", 32), Quorum: 1,
+			Statement: fixed("statement of approval", 32), Expires: "2026-01-02T04:05:00.000Z",
+		}},
+		{registry.EventApprovalAnswered, acme, agent, owner, registry.ApprovalAnswered{
+			Approval: id(23), DID: did, Principal: owner.ID, Verdict: "approve", State: registry.ApprovalApproved, Authenticator: id(22),
+			SignatureHash: fixed("approval+jwt", 32), Statement: fixed("statement of approval", 32), Until: "2026-01-02T03:20:00.000Z", Commitments: map[string]string{},
+		}},
+		{registry.EventGlassBroken, acme, agent, operator, registry.GlassBroken{Approval: id(23), DID: did, Approvers: []string{owner.ID, operator.ID}}},
+		{registry.EventDecision, acme, agent, registry.Actor{Kind: registry.ActorPEP, ID: id(5)}, registry.DecisionMade{
+			Decision: id(24), DID: did, Grant: grant, TokenHash: fixed("token", 32), ProofHash: fixed("proof of payment", 32), Audience: "https://erp.example", PEP: id(5),
+			Action: "execute:payment", Verdict: "permit", Reasons: []string{}, QualifiedBy: []string{"irreversible", "approval"}, PolicyDigest: fixed("policy", 32), CatalogueDigest: fixed("catalogue", 32),
+			Epochs: map[string]int64{"global": 1}, Commitments: only("payload", "resource"), Approval: id(23), Approvers: []string{owner.ID},
+		}},
+		{registry.EventApprovalConsumed, acme, agent, registry.Actor{Kind: registry.ActorPEP, ID: id(5)}, registry.ApprovalUsed{Approval: id(23), DID: did, Decision: id(24), Approvers: []string{owner.ID}}},
+		{registry.EventApprovalCancelled, acme, agent, registry.Actor{Kind: registry.ActorPEP, ID: id(5)}, registry.ApprovalEnded{Approval: id(25), DID: did, Was: "pending", Reason: "not-needed"}},
+		{registry.EventApprovalExpired, acme, agent, registry.Actor{Kind: registry.ActorRegistry, ID: acme}, registry.ApprovalEnded{Approval: id(26), DID: did, Was: "approved"}},
+		{registry.EventAuthenticatorEnded, acme, "", owner, registry.AuthenticatorChanged{Authenticator: id(22), Principal: owner.ID, Kind: "key", KeyDigest: fixed("approver", 32), Reason: "lost"}},
 	}
 }
 
@@ -252,7 +274,7 @@ func made(t *testing.T) vectors {
 		org := last["org:"+e.org]
 		env := journal.Envelope{
 			V: registry.EnvelopeVersion, Type: e.typ, Org: e.org, Agent: e.agent, Log: "writ.example/log", OrgSeq: org.Seq + 1, Prev: org.CID,
-			Time: fmt.Sprintf("2026-01-02T03:04:%02d.000Z", i), Actor: e.actor, Trace: fmt.Sprintf("%032x", i+1), Nonce: fixed(fmt.Sprintf("nonce %d", i), 32), Body: body,
+			Time: fmt.Sprintf("2026-01-02T03:%02d:%02d.000Z", 4+i/60, i%60), Actor: e.actor, Trace: fmt.Sprintf("%032x", i+1), Nonce: fixed(fmt.Sprintf("nonce %d", i), 32), Body: body,
 		}
 		if e.agent != "" {
 			env.Seq = last["agent:"+e.agent].Seq + 1

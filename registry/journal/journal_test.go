@@ -150,7 +150,7 @@ func TestIdempotency(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, err := h.CreateOrg(t.Context(), call, registry.NewOrg{Name: "acme"})
-	if err != nil || !again.Replayed || again.Value != first.Value || again.Event != first.Event {
+	if err != nil || !again.Replayed || again.Value.ID != first.Value.ID || again.Event != first.Event {
 		t.Errorf("replay: %+v, %v, want %+v", again, err, first)
 	}
 	call.Idem = &registry.Idempotency{Scope: "s", Key: "k", Digest: "other"}

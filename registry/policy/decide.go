@@ -204,7 +204,7 @@ func unproven(f *facts) error {
 
 // load authenticates the act and gathers the facts of one moment.
 func (p *PDP) load(ctx context.Context, caller registry.Caller, req Request, act string) (*facts, error) {
-	f := &facts{now: p.Now(), act: req.Act, context: req.Context, pep: caller.PEP}
+	f := &facts{now: p.Now(), act: req.Act, digest: act, context: req.Context, pep: caller.PEP}
 	chain, tokenErr := p.chain(req.Token)
 	if tokenErr == nil {
 		f.chain = chain
@@ -221,9 +221,9 @@ func (p *PDP) load(ctx context.Context, caller registry.Caller, req Request, act
 	if m.Clock.After(f.now) {
 		f.now = m.Clock // a machine clock set back revives no proof and no grant
 	}
-	f.entry = entryFor(f.catalogue, req.Act.Action+":"+req.Act.Resource.Type)
+	f.entry = f.catalogue.Entry(req.Act.Action + ":" + req.Act.Resource.Type)
 	p.prove(f, req, act, tokenErr)
-	return f, nil
+	return f, p.readApproval(ctx, f, req.Approval)
 }
 
 // prove verifies that the agent itself signed this very act, for this registry

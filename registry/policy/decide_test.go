@@ -103,7 +103,7 @@ func sample(t *testing.T, now time.Time) *facts {
 }
 
 func TestUnknownActionIsTheWorst(t *testing.T) {
-	e := entryFor(registry.Catalogue{}, "wire:money")
+	e := registry.Catalogue{}.Entry("wire:money")
 	if e.Reversibility != registry.Irreversible || !e.Egress || !e.Material {
 		t.Errorf("got %+v", e)
 	}

@@ -12,14 +12,16 @@ import (
 // facts is all that a judgement may look at.
 type facts struct {
 	*standing
-	now     time.Time
-	read    time.Time // by the monotonic clock: when the standing was the newest
-	act     capability.Act
-	context Context
-	pep     *registry.PEP     // nil for a direct call
-	chain   *capability.Chain // nil: none, or not a valid one
-	entry   registry.CatalogueAction
-	proof   possession
+	now      time.Time
+	read     time.Time // by the monotonic clock: when the standing was the newest
+	act      capability.Act
+	digest   string // of act
+	context  Context
+	pep      *registry.PEP     // nil for a direct call
+	chain    *capability.Chain // nil: none, or not a valid one
+	entry    registry.CatalogueAction
+	proof    possession
+	approval approval
 }
 
 // possession is what became of the action proof.
@@ -49,6 +51,7 @@ var checks = []struct {
 	{"context", checkContext},
 	{"tool", checkTool},
 	{"reversibility", checkReversibility},
+	{"approval", checkApproval},
 }
 
 // judge weighs the facts. It is pure.
@@ -57,11 +60,12 @@ func judge(f *facts) Decision {
 	for _, c := range checks {
 		d.Reasons = append(d.Reasons, c.run(f)...)
 	}
+	d.Reasons = f.approval.lift(d.Reasons)
 	if f.proof.code != "" && !f.insider() {
 		d.Reasons = checkPossession(f) // who proves nothing is told nothing of the agent
 	}
 	for _, r := range d.Reasons {
-		if r.Code != ApprovalRequired {
+		if !ofApproval(r.Code) {
 			d.Verdict = Deny
 		} else if d.Verdict == Permit {
 			d.Verdict = StepUp
@@ -69,6 +73,7 @@ func judge(f *facts) Decision {
 	}
 	d.QualifiedBy = qualifiedBy(f, d.Verdict)
 	d.Qualified = len(d.QualifiedBy) > 0
+	f.bind(&d)
 	return d
 }
 
@@ -335,14 +340,6 @@ func qualifiedBy(f *facts, v Verdict) (out []string) {
 	add(f.entry.Egress, "egress")
 	add(f.entry.Reversibility == registry.Irreversible, "irreversible")
 	add(v != Permit, "verdict")
+	add(v == Permit && f.approval.lifts, "approval")
 	return out
-}
-
-// entryFor is the catalogue's word on an action; what it does not know is
-// irreversible, egress and material.
-func entryFor(c registry.Catalogue, action string) registry.CatalogueAction {
-	if e, ok := c.Find(action); ok {
-		return e
-	}
-	return registry.CatalogueAction{Action: action, Reversibility: registry.Irreversible, Egress: true, Material: true}
 }

@@ -59,6 +59,15 @@ const (
 	ApprovalRequired   Code = "approval_required"
 	SubjectUnsupported Code = "subject_unsupported"
 
+	// Of the approval that was shown for an act that needs one.
+	ApprovalUnknown  Code = registry.ApprovalUnknown
+	ApprovalPending  Code = registry.ApprovalWaits
+	ApprovalDenied   Code = registry.ApprovalRefused
+	ApprovalMismatch Code = registry.ApprovalMismatch
+	ApprovalExpired  Code = registry.ApprovalTooOld
+	ApprovalConsumed Code = registry.ApprovalUsedUp
+	ApproverGone     Code = registry.ApprovalApprovers
+
 	// Of grants of foreign registries, in a verification.
 	IssuerUntrusted Code = "issuer_untrusted"
 	IssuerUnknown   Code = "issuer_unknown"
@@ -105,6 +114,14 @@ var Meanings = map[Code]string{
 	ApprovalRequired:   "the act cannot be undone: a human must approve it",
 	SubjectUnsupported: "only registered agents are decided about",
 
+	ApprovalUnknown:  "there is no such approval",
+	ApprovalPending:  "the humans have not answered yet",
+	ApprovalDenied:   "a human refused",
+	ApprovalMismatch: "the approval is for another act: other arguments, agent, composition, grant, resource server, policy, catalogue or rule",
+	ApprovalExpired:  "the approval, or the request for it, is over",
+	ApprovalConsumed: "the approval was used: it is good once",
+	ApproverGone:     "a human who approved is suspended, has left, or may not approve any more",
+
 	IssuerUntrusted: "the organization does not trust the registry that issued the grant, or not this key",
 	IssuerUnknown:   "the registry that issued the grant is trusted, and has not been seen yet",
 	IssuerAlarmed:   "the registry that issued the grant, or the agent's DID, contradicted itself: an owner must look",
@@ -131,6 +148,7 @@ type Request struct {
 	Token       capability.Tokens // agent-cap+jwt, or a chain of them
 	Proof       string            // agent-action+jwt over the act
 	Context     Context
+	Approval    string // id of an approval of this very act; "" = none
 
 	proof *capability.Action // Proof, parsed, if it was
 }
@@ -154,6 +172,8 @@ type Decision struct {
 	Folded       bool               `json:"folded,omitempty"` // a repeat of a recorded denial, counted there
 	Repeated     bool               `json:"repeated,omitempty"`
 	Epochs       []registry.Epoch   `json:"epochs,omitempty"`
+	Binding      *registry.Binding  `json:"binding,omitempty"`  // of a step_up: what humans can be asked to approve
+	Approval     string             `json:"approval,omitempty"` // that this permit consumed
 	failure      string             // the possession code, for a 401
 }
 

@@ -62,6 +62,10 @@ func (p *PDP) commit(ctx context.Context, call registry.Call, req Request, f *fa
 			}
 			return registry.Draft{}, err
 		}
+		used, err := f.useApproval(tx, d, draft)
+		if err != nil {
+			return registry.Draft{}, err
+		}
 		fold := f.foldKey(d)
 		if fold != "" {
 			switch first, err := tx.Fold(fold); {
@@ -93,7 +97,7 @@ func (p *PDP) commit(ctx context.Context, call registry.Call, req Request, f *fa
 			return f.consume(tx, call.Caller, digest, out)
 		}}
 		if d.Qualified {
-			dr.Events = []registry.EventDraft{draft}
+			dr.Events = append([]registry.EventDraft{draft}, used...)
 		}
 		return dr, nil
 	}})
@@ -202,11 +206,20 @@ func (p *PDP) draft(call registry.Call, req Request, f *facts, d Decision) (regi
 			}{"chain", above})
 		}
 	}
+	if d.Approval != "" {
+		hidden = append(hidden, struct {
+			name  string
+			value any
+		}{"approvals", f.approval.signed})
+	}
 	body := registry.DecisionMade{
 		Decision: d.ID, DID: f.agent.DID, ProofHash: f.proof.hash, Audience: f.proof.audience,
 		Action: f.recordedAction(), Verdict: string(d.Verdict), Reasons: []string{}, QualifiedBy: append([]string{}, d.QualifiedBy...),
 		PolicyDigest: d.PolicyDigest, CatalogueDigest: f.catalogue.Digest, Epochs: map[string]int64{}, Commitments: map[string]string{},
-		Folds: d.Verdict == Deny,
+		Folds: d.Verdict == Deny, Approval: d.Approval,
+	}
+	if d.Approval != "" {
+		body.Approvers = f.approval.approvers
 	}
 	ev := registry.EventDraft{Type: registry.EventDecision, Org: f.agent.Org, Agent: f.agent.ID, Actor: call.Caller.Actor, Trace: call.Trace}
 	if call.Caller.PEP != nil {

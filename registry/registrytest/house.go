@@ -18,6 +18,7 @@ import (
 
 	"github.com/writ-registry/writ/internal/hotstate"
 	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/internal/passkey"
 	"github.com/writ-registry/writ/internal/sqlstore"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/capability"
@@ -135,6 +136,10 @@ func Open(t testing.TB, dir string, opts ...Option) *House {
 		t.Fatal(err)
 	}
 	token, update, next := Key(1), Key(2), Key(3)
+	passkeys, err := passkey.New(Origin)
+	if err != nil {
+		t.Fatal(err)
+	}
 	zone := &Zone{records: map[string][]string{}}
 	tokens := &Workloads{}
 	r := registry.New(registry.Config{
@@ -143,6 +148,7 @@ func Open(t testing.TB, dir string, opts ...Option) *House {
 		Successor: func(agent string, n int) (jose.Signer, error) { return next.Derive(fmt.Sprint(agent, n)) },
 		LookupTXT: zone.lookup,
 		Sealer:    registry.NewSealer([32]byte{4}), CheckIssuer: func(context.Context, registry.Issuer, bool) error { return nil },
+		Passkeys: passkeys,
 	})
 	return &House{Registry: r, PDP: policy.New(j, Origin, token.Public(), clock.Now), DB: db, Journal: j, Clock: clock, TXT: zone, Tokens: tokens}
 }
