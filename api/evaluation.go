@@ -41,13 +41,14 @@ type EvaluationAction struct {
 
 // EvaluationContext is what Writ reads of the context (section 5.4).
 type EvaluationContext struct {
-	Token    tokens   `json:"token,omitempty"`
-	Proof    string   `json:"proof,omitempty" doc:"agent-action+jwt by the agent over this very act, passed on unchanged"`
-	Task     string   `json:"task,omitempty"`
-	Domain   string   `json:"domain,omitempty" doc:"Asserted by the enforcement point, if it is registered for it"`
-	Workflow string   `json:"workflow,omitempty" doc:"As domain"`
-	Tool     string   `json:"tool,omitempty" doc:"As domain: base64url SHA-256 of the description of the tool that will be called, in its RFC 8785 form"`
-	_        struct{} `additionalProperties:"true"`
+	Token    tokens         `json:"token,omitempty"`
+	Proof    string         `json:"proof,omitempty" doc:"agent-action+jwt by the agent over this very act, passed on unchanged"`
+	Task     string         `json:"task,omitempty"`
+	Domain   string         `json:"domain,omitempty" doc:"Asserted by the enforcement point, if it is registered for it"`
+	Workflow string         `json:"workflow,omitempty" doc:"As domain"`
+	Tool     string         `json:"tool,omitempty" doc:"As domain: base64url SHA-256 of the description of the tool that will be called, in its RFC 8785 form"`
+	Approval *ShownApproval `json:"approval,omitempty" doc:"An approval of this very act, as the result of the request for it had it"`
+	_        struct{}       `additionalProperties:"true"`
 }
 
 // EvaluationAnswer is an Access Evaluation response (section 6.2). Decision is
@@ -67,6 +68,7 @@ type EvaluationOutcome struct {
 	PolicyDigest string             `json:"policy_digest"`
 	Folded       bool               `json:"folded,omitempty" doc:"A repeat of a recorded denial, counted there"`
 	Repeated     bool               `json:"repeated,omitempty" doc:"The recorded answer to the very same request"`
+	Escalation
 }
 
 // EvaluationReason is a reason with its meaning in words.
@@ -115,7 +117,8 @@ func (s *server) decide(ctx context.Context, body []byte) (EvaluationAnswer, err
 	for _, reason := range d.Reasons {
 		out.Reasons = append(out.Reasons, EvaluationReason{reason.Code, reason.Detail, policy.Meanings[reason.Code]})
 	}
-	return EvaluationAnswer{d.Verdict == policy.Permit, out}, nil
+	out.Escalation, err = s.escalate(d, req.Approval)
+	return EvaluationAnswer{d.Verdict == policy.Permit, out}, err
 }
 
 func readEvaluation(body []byte) (policy.Request, error) {
@@ -152,6 +155,9 @@ func readEvaluation(body []byte) (policy.Request, error) {
 	if x := in.Context; x != nil {
 		req.Token, req.Proof, req.Act.Task = x.Token.Tokens, x.Proof, x.Task
 		req.Context = policy.Context{Domain: x.Domain, Workflow: x.Workflow, Tool: x.Tool}
+		if x.Approval != nil {
+			req.Approval = x.Approval.ID
+		}
 	}
 	return req, nil
 }
@@ -191,12 +197,18 @@ func (s *server) authzenMetadata(c *gin.Context) {
 		PolicyDecisionPoint:       s.Registry.Origin,
 		AccessEvaluationEndpoint:  s.Registry.Origin + "/access/v1/evaluation",
 		AccessEvaluationsEndpoint: s.Registry.Origin + "/access/v1/evaluations",
+		AccessRequestEndpoint:     s.Registry.Origin + requestsPath,
+		JWKS:                      s.Registry.Origin + jwksPath,
+		Capabilities:              []string{capabilityAccessRequest},
 	})
 }
 
 // Metadata is the metadata of the policy decision point.
 type Metadata struct {
-	PolicyDecisionPoint       string `json:"policy_decision_point" format:"uri"`
-	AccessEvaluationEndpoint  string `json:"access_evaluation_endpoint" format:"uri"`
-	AccessEvaluationsEndpoint string `json:"access_evaluations_endpoint" format:"uri"`
+	PolicyDecisionPoint       string   `json:"policy_decision_point" format:"uri"`
+	AccessEvaluationEndpoint  string   `json:"access_evaluation_endpoint" format:"uri"`
+	AccessEvaluationsEndpoint string   `json:"access_evaluations_endpoint" format:"uri"`
+	AccessRequestEndpoint     string   `json:"access_request_endpoint" format:"uri"`
+	JWKS                      string   `json:"jwks_uri" format:"uri"`
+	Capabilities              []string `json:"capabilities"`
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/writ-registry/writ/anchor"
+	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/policy"
 )
 
@@ -28,6 +29,8 @@ type Metrics struct {
 	batch     prometheus.Histogram
 	commit    prometheus.Histogram
 	memory    prometheus.Gauge
+	approvals *prometheus.CounterVec
+	glass     prometheus.Counter
 	followed  *prometheus.GaugeVec
 	alarms    *prometheus.GaugeVec
 }
@@ -72,7 +75,13 @@ func NewMetrics() *Metrics {
 	m.memory = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "writ_spent_memory", Help: "1 while unqualified permits are spent in the memory of spent proofs, 0 while the database decides alone.",
 	})
-	m.Registry.MustRegister(m.requests, m.latency, m.decisions, m.refused, m.resolved, m.spans, m.batch, m.commit, m.memory, m.followed, m.alarms,
+	m.approvals = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "writ_approval_answers_total", Help: "Answers of humans by what the approval is then: pending, approved or denied.",
+	}, []string{"state"})
+	m.glass = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "writ_approvals_glass_broken_total", Help: "Approvals that two humans gave past the rule: somebody must look.",
+	})
+	m.Registry.MustRegister(m.approvals, m.glass, m.requests, m.latency, m.decisions, m.refused, m.resolved, m.spans, m.batch, m.commit, m.memory, m.followed, m.alarms,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -121,6 +130,14 @@ func method(name string) string {
 		return name
 	}
 	return "other"
+}
+
+// answered counts an answer to an approval, by what came of it.
+func (m *Metrics) answered(a registry.Approval) {
+	m.approvals.WithLabelValues(string(a.State)).Inc()
+	if a.Glass {
+		m.glass.Inc()
+	}
 }
 
 func (m *Metrics) decision(d policy.Decision) {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/writ-registry/writ/internal/jose"
@@ -59,7 +60,7 @@ func TestOpenAPI(t *testing.T) {
 	if err := json.Unmarshal(normal, &fromYAML); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(fromJSON, fromYAML); diff != "" {
+	if diff := gocmp.Diff(fromJSON, fromYAML); diff != "" {
 		t.Errorf("openapi.json and openapi.yaml differ:\n%s", diff)
 	}
 }
@@ -190,6 +191,7 @@ func TestEveryOperation(t *testing.T) {
 	handed.HandOver(t, updater)
 	w.Clock.Add(2 * time.Second)
 	entry := json.RawMessage(handed.NextEntry(t, updater, registrytest.Key(71)).Line)
+	h := openHumans(t, w)
 
 	type call struct {
 		path string
@@ -202,8 +204,9 @@ func TestEveryOperation(t *testing.T) {
 	rows := []struct {
 		id       string
 		good     call
-		bad      call // none: it cannot fail by the request
-		noAccess bool // public
+		bad      call   // none: it cannot fail by the request
+		noAccess bool   // public
+		as       string // secret; "" = the operator's
 	}{
 		{id: "whoami", good: call{"/v1/whoami", nil}, bad: call{"/v1/whoami?x=1", nil}},
 		{id: "create-org", good: call{"/v1/orgs", `{"name":"acme"}`}, bad: call{"/v1/orgs", `{"name":"acme"}`}},
@@ -301,6 +304,22 @@ func TestEveryOperation(t *testing.T) {
 		{id: "recover-key", good: call{"/v1/agents/" + a.ID + "/recover", map[string]any{"jwk": third.Public().JWK(), "possession": w.Possession(t, third, registry.HouseOrg, "a")}}, bad: call{"/v1/agents/" + a.ID + "/recover", `{"jwk":{}}`}, noAccess: true},
 		{id: "move-custody", good: call{"/v1/agents/" + kept.ID + "/custody", map[string]any{"jwk": updater.Public().JWK(), "possession": w.Possession(t, updater, registry.HouseOrg, "kept")}}, bad: call{"/v1/agents/" + kept.ID + "/custody", `{}`}},
 		{id: "append-did", good: call{"/v1/agents/" + handed.ID + "/did", map[string]any{"entry": entry}}, bad: call{"/v1/agents/" + handed.ID + "/did", `{"entry":{}}`}},
+		{id: "request-access", good: call{"/access/v1/requests", h.body}, bad: call{"/access/v1/requests", `{}`}, as: h.gate},
+		{id: "get-access-request", good: call{h.task, nil}, bad: call{"/access/v1/requests/x", nil}, as: h.gate},
+		{id: "list-approvals", good: call{"/v1/approvals?state=pending", nil}, bad: call{"/v1/approvals?state=x", nil}},
+		{id: "get-approval", good: call{h.approval, nil}, bad: call{"/v1/approvals/x", nil}},
+		{id: "get-statement", good: call{h.approval + "/statement?break_glass=true", nil}, bad: call{"/v1/approvals/x/statement", nil}},
+		{id: "answer-approval", good: call{h.approval + "/answer", map[string]any{"verdict": "approve", "signature": h.ann.Signed(t, h.record, "approve", false).Signature}}, bad: call{h.approval + "/answer", `{"verdict":"perhaps"}`}, as: h.ann.Secret},
+		{id: "cancel-access-request", good: call{h.second + "/cancel", `{"reason":"not-needed"}`}, bad: call{h.task + "/cancel", nil}, as: h.gate},
+		{id: "get-verification-keys", good: call{"/access/v1/jwks", nil}, noAccess: true},
+		{id: "propose-approval-rules", good: call{"/v1/orgs/operator/approval-rules", h.rules}, bad: call{"/v1/orgs/operator/approval-rules", `{"rules":[{"quorum":0,"role":"approver","lifetime":60}]}`}},
+		{id: "get-approval-rules", good: call{"/v1/orgs/operator/approval-rules", nil}, bad: call{"/v1/orgs/nobody/approval-rules", nil}},
+		{id: "activate-approval-rules", good: call{"/v1/orgs/operator/approval-rules/activate", map[string]any{"digest": h.digest}}, bad: call{"/v1/orgs/operator/approval-rules/activate", `{"digest":"x"}`}, as: h.owner},
+		{id: "new-passkey-challenge", good: call{"/v1/principals/me/authenticators/challenge", nil}, bad: call{"/v1/principals/x/authenticators/challenge", nil}},
+		{id: "add-authenticator", good: call{"/v1/principals/me/authenticators", h.newKey}, bad: call{"/v1/principals/me/authenticators", h.newKey}, as: h.ann.Secret},
+		{id: "list-authenticators", good: call{"/v1/principals/" + h.ann.ID + "/authenticators", nil}, bad: call{"/v1/principals/x/authenticators", nil}},
+		{id: "activate-authenticator", good: call{h.key + "/activate", nil}, bad: call{h.key + "x/activate", nil}, as: h.owner},
+		{id: "end-authenticator", good: call{h.key + "/end", `{"reason":"lost"}`}, bad: call{h.key + "x/end", nil}, as: h.owner},
 		{id: "healthz", good: call{"/healthz", nil}, noAccess: true},
 		{id: "readyz", good: call{"/readyz", nil}, noAccess: true},
 		{id: "metrics", good: call{"/metrics", nil}, noAccess: true},
@@ -317,7 +336,7 @@ func TestEveryOperation(t *testing.T) {
 	for _, row := range rows {
 		called = append(called, row.id)
 		method, _, _ := strings.Cut(described[row.id], " ")
-		who := []request{as(w.Secret)}
+		who := []request{as(cmp.Or(row.as, w.Secret))}
 		if row.noAccess {
 			who = nil
 		} else if r := w.do(method, row.good.path, row.good.body); r.StatusCode != 401 {
@@ -334,7 +353,7 @@ func TestEveryOperation(t *testing.T) {
 		}
 	}
 	slices.Sort(called)
-	if diff := cmp.Diff(slices.Sorted(maps.Keys(described)), called); diff != "" {
+	if diff := gocmp.Diff(slices.Sorted(maps.Keys(described)), called); diff != "" {
 		t.Errorf("operations (-described +called):\n%s", diff)
 	}
 }

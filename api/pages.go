@@ -81,9 +81,10 @@ func (s *server) pageProblem(c *gin.Context, err error) {
 	c.Abort()
 }
 
-func (s *server) show(c *gin.Context, status int, view any) {
+// show renders a page; csp is its Content-Security-Policy, pageCSP where none is named.
+func (s *server) show(c *gin.Context, status int, view any, csp ...string) {
 	c.Header("Content-Type", "text/html; charset=utf-8")
-	c.Header("Content-Security-Policy", pageCSP)
+	c.Header("Content-Security-Policy", append(csp, pageCSP)[0])
 	c.Status(status)
 	if err := web.Render(c.Writer, view); err != nil {
 		panic(err) // a template that does not fit its view

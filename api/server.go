@@ -194,6 +194,7 @@ func (s *server) routes() *gin.Engine {
 	s.routeTrust()
 	s.routeCertificates()
 	s.routeIAM()
+	s.routeApprovals()
 	e.POST("/v1/enrolments", s.brief, s.stranger, s.strictBody, s.enrol)
 	e.POST("/v1/agents/:agent/recover", s.brief, s.stranger, s.strictBody, s.recoverKey)
 	e.POST("/v1/verify", s.limit, s.authenticated, s.strictBody, s.verify)
@@ -202,6 +203,10 @@ func (s *server) routes() *gin.Engine {
 	e.POST("/access/v1/evaluation", s.limit, s.asker, s.openBody, s.evaluate)
 	e.POST("/access/v1/evaluations", s.limit, s.asker, s.openBody, s.evaluateAll)
 	e.GET("/.well-known/authzen-configuration", s.authzenMetadata)
+	e.POST(requestsPath, s.limit, s.authenticated, s.openBody, s.idempotent, s.requestAccess)
+	e.GET(requestsPath+"/:id", s.limit, s.authenticated, s.accessStatus)
+	e.POST(requestsPath+"/:id/cancel", s.limit, s.authenticated, s.cancelAccess)
+	e.GET(jwksPath, s.verificationKeys)
 
 	// Public: the log, DIDs, the description of all this.
 	e.GET("/v1/log", s.logState)
@@ -232,6 +237,7 @@ func (s *server) routes() *gin.Engine {
 	e.GET("/", s.pageFront)
 	e.GET("/ui/style.css", s.pageStyle)
 	s.routeSignIn(e)
+	s.routeApprovalPages(e)
 	ui := e.Group("/ui", s.visitor, s.entitledVisitor)
 	ui.GET("/", s.pageOverview)
 	ui.GET("/agents/:id", s.pageAgent)

@@ -23,6 +23,7 @@ var agentRoutes = []string{
 	"GET /v1/grants", "GET /v1/grants/:id", "GET /v1/events",
 	"POST /v1/agents", "POST /v1/agents/:agent/keys", "POST /v1/agents/:agent/keys/:key/retire", "POST /v1/agents/:agent/keys/:key/compromise",
 	"POST /v1/agents/:agent/did",
+	"POST " + requestsPath, "GET " + requestsPath + "/:id", "POST " + requestsPath + "/:id/cancel",
 }
 
 func agentMay(method, route string) bool { return slices.Contains(agentRoutes, method+" "+route) }

@@ -1,12 +1,14 @@
 package api_test
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -124,7 +126,23 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		"PUT /v1/agents/{agent}/custody": shut(map[string]any{"jwk": key.Public().JWK(), "possession": w.Possession(t, key, v["org"], "a")}),
 		"POST /v1/agents/{agent}/did":    shut(map[string]any{"entry": map[string]any{"versionId": "2-x", "versionTime": "", "parameters": map[string]any{}, "state": map[string]any{}, "proof": []any{}}}),
 		// Any org's resource server may ask; who proves nothing is told nothing.
-		"POST /v1/verify": {body: act},
+		"POST /v1/verify":                                                         {body: act},
+		"GET /v1/approvals":                                                       {query: of, shut: true},
+		"GET /v1/approvals/{approval}":                                            shut(nil),
+		"GET /v1/approvals/{approval}/statement":                                  shut(nil),
+		"POST /v1/approvals/{approval}/answer":                                    shut(map[string]any{"verdict": "deny"}),
+		"GET /v1/orgs/{org}/approval-rules":                                       shut(nil),
+		"PUT /v1/orgs/{org}/approval-rules":                                       shut(map[string]any{"rules": []any{}}),
+		"POST /v1/orgs/{org}/approval-rules/activate":                             shut(map[string]any{"digest": "x"}),
+		"GET /v1/principals/{principal}/authenticators":                           shut(nil),
+		"POST /v1/principals/{principal}/authenticators":                          shut(map[string]any{"name": "mole"}),
+		"POST /v1/principals/{principal}/authenticators/challenge":                shut(nil),
+		"POST /v1/principals/{principal}/authenticators/{authenticator}/activate": shut(nil),
+		"POST /v1/principals/{principal}/authenticators/{authenticator}/end":      shut(nil),
+		"GET /access/v1/requests/{id}":                                            shut(nil),
+		"POST /access/v1/requests/{id}/cancel":                                    shut(nil),
+		"POST /access/v1/requests": shut(map[string]any{
+			"subject": act["subject"], "action": act["action"], "resource": act["resource"], "denial": map[string]any{"binding_token": "x.y.z"}}),
 		// A principal asks for no decisions.
 		"POST /access/v1/evaluation":  shut(act),
 		"POST /access/v1/evaluations": shut(map[string]any{"evaluations": []any{act}}),
@@ -160,7 +178,7 @@ func TestTenantsAreApart(t *testing.T) {
 		t.Errorf("the row %s is for no route", name)
 	}
 	// The lists of the thief's own org hold nothing of the victim's.
-	for _, list := range []string{"orgs", "principals", "peps", "agents", "grants", "events", "kill", "trust", "certificates", "vouchers"} {
+	for _, list := range []string{"orgs", "principals", "peps", "agents", "grants", "events", "kill", "trust", "certificates", "vouchers", "approvals"} {
 		t.Run("own "+list, func(t *testing.T) { v.apart(t, w, thief, "GET", "/v1/"+list, tenantCall{}) })
 	}
 	if got := w.must("GET", "/v1/agents/"+v["agent"], nil); got["status"] != "active" {
@@ -174,7 +192,11 @@ func TestTenantsAreApart(t *testing.T) {
 // apart makes one call and sees that it gives nothing of the victim away.
 func (v victim) apart(t *testing.T, w *world, thief, method, path string, call tenantCall) {
 	ids := map[string]string{"{org}": v["org"], "{agent}": v["agent"], "{id}": v["grant"], "{cid}": v["event"], "{trust}": v["trust"], "{voucher}": v["voucher"], "{pep}": v["pep"], "{principal}": v["principal"], "{key}": v["key"],
-		"{digest}": v["certificate"], "{root}": v["root"], "{issuer}": v["issuer"], "{sign_in}": v["sign_in"], "{session}": v["session"], "{credential}": v["credential"], "{did}": w.DID}
+		"{digest}": v["certificate"], "{root}": v["root"], "{issuer}": v["issuer"], "{sign_in}": v["sign_in"], "{session}": v["session"], "{credential}": v["credential"], "{did}": w.DID,
+		"{approval}": v["approval"], "{authenticator}": v["authenticator"]}
+	if strings.HasPrefix(path, "/access/v1/requests/") {
+		ids["{id}"] = v["approval"]
+	}
 	at := path
 	for placeholder, id := range ids {
 		at = strings.ReplaceAll(at, placeholder, url.PathEscape(id))
@@ -241,6 +263,14 @@ func settle(t *testing.T, w *world) victim {
 		"issuer": "did:web:friend.example", "token_keys": []string{registrytest.Key(1).Public().Multikey()}, "log_key": registrytest.LogKey(t, "friend.example/log", 1),
 		"audiences": []string{"https://erp.example"}, "capabilities": "read:invoices",
 	}), "trust", "id")
+	approval := registry.Approval{ID: registry.NewID(), Org: v["org"], Agent: v["agent"], State: registry.ApprovalPending, Requested: w.Clock.Now(), Expires: w.Clock.Now().Add(time.Hour)}
+	authenticator := registry.Authenticator{ID: registry.NewID(), Org: v["org"], Principal: v["principal"], Kind: registry.AuthenticatorKey, State: registry.AuthenticatorPending, Handle: "x"}
+	if _, err := w.Store.Commit(t.Context(), registry.Command{Run: func(tx registry.Tx) (registry.Draft, error) {
+		return registry.Draft{}, errors.Join(tx.InsertApproval(approval), tx.InsertAuthenticator(authenticator))
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	v["approval"], v["authenticator"] = approval.ID, authenticator.ID
 	v["certificate"] = member(own("/v1/agents/"+v["agent"]+"/certificates", map[string]any{"csr": registrytest.CSR(t, signer)}), "certificate", "digest")
 	rule := w.Rule("x:", false)
 	rule.Agent.Sponsor = v["principal"]

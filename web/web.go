@@ -1,5 +1,5 @@
-// Package web renders the registry's pages: plain HTML by the
-// server, without script and without anything from elsewhere. What a visitor
+// Package web renders the registry's pages: plain HTML by the server, without anything
+// from elsewhere, and without script but the one that asks for passkeys. What a visitor
 // may see is decided by the caller; this package only shows it.
 //
 // Names and purposes are written by others. They are escaped by html/template
@@ -26,7 +26,7 @@ var Style []byte
 
 var pages = func() map[string]*template.Template {
 	out := map[string]*template.Template{}
-	for _, name := range []string{"overview", "agent", "event", "problem", "login", "signedout", "account"} {
+	for _, name := range []string{"overview", "agent", "event", "problem", "login", "signedout", "account", "approvals", "approval"} {
 		out[name] = template.Must(template.New("layout.html").Funcs(funcs).ParseFS(files, "layout.html", name+".html"))
 	}
 	return out
@@ -71,6 +71,7 @@ type Page struct {
 	Title   string
 	Origin  string
 	Visitor string // the org signed in for; "" = nobody
+	Script  bool   // the page asks for passkeys
 	Form    string // the token that forms of the session have in them; "" = no session, no forms
 }
 
@@ -234,6 +235,10 @@ func Render(w io.Writer, view any) error {
 		name = "signedout"
 	case Account:
 		name = "account"
+	case Approvals:
+		name = "approvals"
+	case Approval:
+		name = "approval"
 	}
 	var b bytes.Buffer
 	if err := pages[name].Execute(&b, view); err != nil {

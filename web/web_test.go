@@ -43,6 +43,11 @@ func TestRender(t *testing.T) {
 		"account": {web.Account{Page: web.Page{Visitor: "acme", Form: "f0"}, Name: evil, Issuer: "https://idp.example", Subject: evil, Secret: "s3", Roles: []string{"owner"}, GroupRoles: []string{"auditor", "registrar"},
 			Credentials: []web.Credential{{Hint: "beef"}}, Sessions: []web.Session{{ID: "8", This: true}, {ID: "9"}}},
 			[]string{"shown once", "s3", "auditor, registrar", "beef", "does not end by itself", "this one", `name="session" value="9"`, `name="form" value="f0"`}},
+		"no approvals": {web.Approvals{Page: page}, []string{"Nobody waits", "Nothing yet"}},
+		"approvals": {web.Approvals{Page: web.Page{Form: "f"}, Challenge: evil, Token: evil, User: evil, UserName: evil, Rows: []web.ApprovalRow{{ID: "7", Action: web.Mark(evil), State: "pending", Agent: web.Mark(evil)}},
+			Authenticators: []web.Authenticator{{evil, "passkey", "pending"}}}, []string{"/ui/approvals/7", "Add a passkey"}},
+		"approval": {web.Approval{Page: web.Page{Form: "f"}, ID: "7", State: "pending", Action: web.Mark(evil), Name: web.Mark(evil), Arguments: web.Mark(evil + "\u202e"), Statement: web.Mark(evil), Task: web.Mark(evil), Justification: web.Mark(evil),
+			Open: true, Odd: true, BreakGlass: true, Answers: []web.Answer{{"8", "approve", web.Mark(evil), true}}}, []string{"past the rule", "<mark>U&#43;202E</mark>", "not what they seem"}},
 		"problem": {web.Problem{Page: page, Status: 401}, []string{"Sign in", "log has the cause"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -65,5 +70,32 @@ func TestRender(t *testing.T) {
 				t.Error("is cut off")
 			}
 		})
+	}
+}
+
+// TestMark: what is not what it seems is named.
+func TestMark(t *testing.T) {
+	for text, want := range map[string]string{
+		"ACME Ltd, 12 000 €\n":       "ACME Ltd, 12 000 €\n",
+		"pay\u202eEMCA":              "pay[U+202E]EMCA",
+		"a\u200bb\u00a0c\x1b":        "a[U+200B]b[U+00A0]c[U+001B]",
+		"\u0410\u0441me":             "[\u0410 U+0410][\u0441 U+0441]me",
+		"\u0441\u043e":               "[\u0441 U+0441][\u043e U+043E]",
+		"Привет мир":                 "Привет мир",
+		"Müller & Søn":               "Müller & Søn",
+		"\u0430\u043f\u0440\u0435ль": "апрель",
+		"":                           "",
+	} {
+		var got strings.Builder
+		for _, p := range web.Mark(text).Parts {
+			if p.Odd {
+				got.WriteString("[" + p.Text + "]")
+			} else {
+				got.WriteString(p.Text)
+			}
+		}
+		if got.String() != want {
+			t.Errorf("%q: got %q, want %q", text, got.String(), want)
+		}
 	}
 }
