@@ -416,6 +416,8 @@ type Context struct {
 	Domain   string            `json:"domain,omitempty"`
 	Workflow string            `json:"workflow,omitempty"`
 	Tool     string            `json:"tool,omitempty"` // digest of the description of the tool that will be called
+	// Approval is the result of a request to humans, for the act that it was for.
+	Approval *ShownApproval `json:"approval,omitempty"`
 }
 
 // EvaluationRequest asks whether an act may be done now.
@@ -449,6 +451,13 @@ type DecisionContext struct {
 	PolicyDigest string    `json:"policy_digest"`
 	Folded       bool      `json:"folded,omitempty"`   // a repeat of a recorded denial
 	Repeated     bool      `json:"repeated,omitempty"` // the same request again: the recorded answer
+
+	EvaluationID  string             `json:"evaluation_id,omitempty"`  // of a step_up
+	Reason        string             `json:"reason,omitempty"`         // as EvaluationID
+	AccessRequest *RequestableDenial `json:"access_request,omitempty"` // how humans can be asked; nil: they cannot
+	NextAction    string             `json:"next_action,omitempty"`    // after an approval that was not good: request | retry | none
+	RetryAfter    int                `json:"retry_after,omitempty"`    // seconds
+	Approval      *ShownApproval     `json:"approval,omitempty"`       // that a permit used up
 }
 
 // Permitted reports whether the act may be done. An answer that contradicts

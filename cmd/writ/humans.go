@@ -37,7 +37,7 @@ cannot lose that role; where the org separates duties, nobody widens their own.`
 		conn.move("suspend", "Stop a human, their sessions and the agents they sponsor", (*client.Client).SuspendPrincipal),
 		conn.move("resume", "Let a suspended human act again", (*client.Client).ResumePrincipal),
 		conn.move("end", "Record that a human has left, for good", (*client.Client).EndPrincipal),
-		credentialCmd(conn, "principal", client.PrincipalOwner), sessionCmd(conn))
+		credentialCmd(conn, "principal", client.PrincipalOwner), sessionCmd(conn), authenticatorCmd(conn))
 }
 
 // command makes a command of a fixed number of arguments that needs a client.

@@ -24,6 +24,7 @@ import (
 	"github.com/writ-registry/writ/internal/follow"
 	"github.com/writ-registry/writ/internal/hotstate"
 	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/internal/passkey"
 	"github.com/writ-registry/writ/internal/signin"
 	"github.com/writ-registry/writ/internal/sqlstore"
 	"github.com/writ-registry/writ/internal/workload"
@@ -329,10 +330,14 @@ func (s *server) openRegistry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	passkeys, err := passkey.New(s.Origin)
+	if err != nil {
+		return err
+	}
 	callback := s.Origin + api.CallbackPath
 	s.registry = registry.New(registry.Config{
 		Certifier: s.certifier, TrustDomain: s.cfg.SPIFFETrustDomain, Workloads: workload.NewVerifiers(issuers, time.Now),
-		Sealer: registry.NewSealer(seal), CheckIssuer: signin.Check(callback, issuers),
+		Sealer: registry.NewSealer(seal), CheckIssuer: signin.Check(callback, issuers), Passkeys: passkeys,
 		Store: s.journal, Origin: s.Origin, DID: web.String(), TokenKey: token, StatusKey: status, UpdateKey: update, NextKey: next,
 		Successor: func(agent string, n int) (jose.Signer, error) {
 			return next.Derive(fmt.Sprintf("writ did-update %s %d", agent, n))
