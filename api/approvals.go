@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -104,7 +103,7 @@ func (s *server) answerApproval(ctx context.Context, call registry.Call, in *str
 }) (*changed[ApprovalAnswer], error) {
 	b := in.Body
 	out, err := s.answer(ctx, call, in.Approval, registry.NewAnswer{
-		Verdict: b.Verdict, Reason: b.Reason, BreakGlass: b.BreakGlass, Signature: b.Signature, Assertion: json.RawMessage(b.Assertion.RawMessage),
+		Verdict: b.Verdict, Reason: b.Reason, BreakGlass: b.BreakGlass, Signature: b.Signature, Assertion: b.Assertion.RawMessage,
 	})
 	if err != nil {
 		return nil, err
@@ -228,7 +227,7 @@ func (s *server) addAuthenticator(ctx context.Context, call registry.Call, in *s
 	if in.of(call.Caller) != call.Caller.ID {
 		return nil, errNotSelf
 	}
-	n := registry.NewAuthenticator{Name: b.Name, Possession: b.Possession, Challenge: b.Challenge, Response: json.RawMessage(b.Response.RawMessage)}
+	n := registry.NewAuthenticator{Name: b.Name, Possession: b.Possession, Challenge: b.Challenge, Response: b.Response.RawMessage}
 	if b.JWK != nil {
 		n.JWK = b.JWK.RawMessage
 	}
