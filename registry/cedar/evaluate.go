@@ -33,6 +33,21 @@ func newEntity(uid UID, attrs types.RecordMap, parents []UID) *Entity {
 	return &Entity{types.Entity{UID: uid.cedar(), Attributes: types.NewRecord(attrs), Parents: types.NewEntityUIDSet(groups...)}}
 }
 
+// With is the entity with those of some more properties, a JSON object, that it
+// lacks: what is known of it is not said otherwise by others.
+func (e *Entity) With(properties []byte) (*Entity, error) {
+	attrs, err := record(properties)
+	if err != nil || len(attrs) == 0 {
+		return e, err
+	}
+	for name, v := range e.entity.Attributes.All() {
+		attrs[name] = v
+	}
+	out := e.entity
+	out.Attributes = types.NewRecord(attrs)
+	return &Entity{out}, nil
+}
+
 // Agent is what policies may read of an agent.
 type Agent struct {
 	DID, Name, Role, Org, Sponsor, Parent string

@@ -7,6 +7,7 @@ import (
 
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/capability"
+	"github.com/writ-registry/writ/registry/cedar"
 )
 
 // facts is all that a judgement may look at.
@@ -20,6 +21,9 @@ type facts struct {
 	chain   *capability.Chain // nil: none, or not a valid one
 	entry   registry.CatalogueAction
 	proof   possession
+
+	resource *cedar.Entity   // where the org has policies
+	around   []*cedar.Entity // the groups that it is in
 }
 
 // possession is what became of the action proof.
@@ -36,7 +40,7 @@ type possession struct {
 }
 
 // checks is the one order of precedence. Each adds its reasons; none hides
-// another's. Org policies, budgets, continuity and approvals are later entries.
+// another's. Budgets, continuity and approvals are later entries.
 var checks = []struct {
 	name string
 	run  func(*facts) []Reason
@@ -48,12 +52,13 @@ var checks = []struct {
 	{"domain_workflow_level", checkStanding},
 	{"context", checkContext},
 	{"tool", checkTool},
+	{"policies", checkPolicies},
 	{"reversibility", checkReversibility},
 }
 
 // judge weighs the facts. It is pure.
 func judge(f *facts) Decision {
-	d := Decision{Verdict: Permit, Reasons: []Reason{}, PolicyDigest: PolicyDigest, Epochs: f.epochs, failure: f.proof.code}
+	d := Decision{Verdict: Permit, Reasons: []Reason{}, PolicyDigest: f.policyDigest(), Epochs: f.epochs, failure: f.proof.code}
 	for _, c := range checks {
 		d.Reasons = append(d.Reasons, c.run(f)...)
 	}
