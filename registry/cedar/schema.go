@@ -3,6 +3,7 @@ package cedar
 import (
 	"errors"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -184,8 +185,13 @@ func split(err error) (out []error) {
 	return []error{err}
 }
 
+// inContext is where the validator adds for which action it speaks. A fault is the
+// same for all to which the policy applies, of which some stand for others.
+var inContext = regexp.MustCompile(` in context for Action::"[^"]*"`)
+
 // hint says what to do about the fault that is made most.
 func hint(msg string) string {
+	msg = inContext.ReplaceAllString(msg, " of the context")
 	if strings.Contains(msg, "optional attribute") {
 		return msg + " (it may be absent: ask for it with has first)"
 	}
