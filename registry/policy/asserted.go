@@ -196,7 +196,7 @@ func judgeAsserted(f *facts, policies []Reason) Decision {
 			d.Reasons = append(d.Reasons, Reason{ContextRefused, c[0]})
 		}
 	}
-	d.Reasons = append(append(d.Reasons, policies...), checkReversibility(f)...)
+	d.Reasons = slices.Concat(d.Reasons, checkTool(f), policies, checkReversibility(f))
 	for _, r := range d.Reasons {
 		if r.Code != ApprovalRequired {
 			d.Verdict = Deny
