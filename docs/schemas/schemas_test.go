@@ -156,7 +156,7 @@ var members = map[string]schema{
 	"not_after": pattern(moment), "rules": pattern(digest), "config": pattern(digest), "IssuerChanged.issuer": pattern(uuid), "AgentEnrolled.issuer": maybeEmpty(uuid),
 	"IssuerChanged.kind": enum("entra", "okta", "kubernetes", "spiffe"), "AgentEnrolled.kind": enum("entra", "okta", "kubernetes", "spiffe", "x509"),
 	"next_key_hashes[]": pattern(`Qm[1-9A-HJ-NP-Za-km-z]{44}`), "CustodyMoved.custodial": {"const": false}, "DIDUpdated.entry": {"type": "integer", "minimum": 3, "maximum": 1000},
-	"link": pattern(digest),
+	"link":    pattern(digest),
 	"version": {"type": "integer", "minimum": 1, "maximum": int64(1)<<53 - 1}, "policies": {"type": "integer", "minimum": 0, "maximum": 2000}, "PoliciesActivated.previous": maybeEmpty(digest),
 	"AssertedDecision.catalogue_digest": maybeEmpty(digest),
 	"commitments{}":                     pattern(digest), "action": maybeEmpty(`[^:]+:[^:]+`),
