@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -27,9 +28,10 @@ type EvaluationRequest struct {
 
 // Entity is a subject or resource (sections 5.1 and 5.2).
 type Entity struct {
-	Type string   `json:"type" minLength:"1"`
-	ID   string   `json:"id" minLength:"1"`
-	_    struct{} `additionalProperties:"true"`
+	Type       string          `json:"type" minLength:"1"`
+	ID         string          `json:"id" minLength:"1"`
+	Properties json.RawMessage `json:"properties,omitempty" doc:"An object; counts where the subject is no agent, the enforcement point may assert it, and the org knows nothing else"`
+	_          struct{}        `additionalProperties:"true"`
 }
 
 // EvaluationAction is an action (section 5.3); its properties are the arguments.
@@ -67,6 +69,7 @@ type EvaluationOutcome struct {
 	Event        *registry.EventRef `json:"event,omitempty"`
 	PolicyDigest string             `json:"policy_digest"`
 	Folded       bool               `json:"folded,omitempty" doc:"A repeat of a recorded denial, counted there"`
+	Asserted     bool               `json:"pep_asserted,omitempty" doc:"The subject is no agent and proved nothing: it is known by the enforcement point's word"`
 	Repeated     bool               `json:"repeated,omitempty" doc:"The recorded answer to the very same request"`
 	Escalation
 }
@@ -112,7 +115,7 @@ func (s *server) decide(ctx context.Context, body []byte) (EvaluationAnswer, err
 	s.Metrics.decision(d)
 	out := EvaluationOutcome{
 		ID: d.ID, Verdict: d.Verdict, Reasons: []EvaluationReason{}, Qualified: d.Qualified, Event: d.Event,
-		PolicyDigest: d.PolicyDigest, Folded: d.Folded, Repeated: d.Repeated,
+		PolicyDigest: d.PolicyDigest, Folded: d.Folded, Repeated: d.Repeated, Asserted: d.Asserted,
 	}
 	for _, reason := range d.Reasons {
 		out.Reasons = append(out.Reasons, EvaluationReason{reason.Code, reason.Detail, policy.Meanings[reason.Code]})
@@ -159,6 +162,7 @@ func readEvaluation(body []byte) (policy.Request, error) {
 			req.Approval = x.Approval.ID
 		}
 	}
+	req.Context.Subject, req.Context.Resource = in.Subject.Properties, in.Resource.Properties
 	return req, nil
 }
 

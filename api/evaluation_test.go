@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -68,7 +69,7 @@ func TestEvaluation(t *testing.T) {
 	decided(w.do("POST", evaluation, ask("execute", "payment", `{}`), as(pep)), false, "step_up", "approval_required")
 	decided(w.do("POST", evaluation, map[string]any{
 		"subject": map[string]any{"type": "user", "id": "rick"}, "action": map[string]any{"name": "read"}, "resource": map[string]any{"type": "todo", "id": "1"},
-	}, as(pep)), false, "deny", "subject_unsupported")
+	}, as(pep)), false, "deny", "policy_no_permit")
 
 	t.Run("proofs", func(t *testing.T) {
 		set := func(path string, v any) func(map[string]any) {
@@ -255,5 +256,53 @@ func TestDryRun(t *testing.T) {
 	}
 	if r := w.do("POST", evaluation, "{"+rest+"}", as(pep)); r.StatusCode != 200 {
 		t.Errorf("arguments are others' words: %d %s", r.StatusCode, r.body)
+	}
+}
+
+// TestAssertedSubjects: about a subject that is no agent an enforcement point is
+// answered by the org's policies, and the answer says that it rests on its word.
+func TestAssertedSubjects(t *testing.T) {
+	w := open(t)
+	w.Catalogue(t, registry.CatalogueAction{Action: "read:record", Reversibility: registry.Reversible}, registry.CatalogueAction{Action: "write:record", Reversibility: registry.Reversible})
+	pep := w.newPEP("gate", "https://erp.example")
+	w.must("PUT", "/v1/orgs/operator/entities/user/alice", `{"properties":{"department":"Sales"}}`)
+	drafted := w.must("POST", "/v1/orgs/operator/policies", map[string]any{"text": `
+permit(principal is User, action == Action::"read:record", resource) when { principal has department && principal.department == "Sales" };`})
+	version := drafted["policies"].(map[string]any)["version"].(float64)
+	w.must("POST", fmt.Sprintf("/v1/orgs/operator/policies/%v/activate", version), nil)
+	ask := func(verb, who string) map[string]any {
+		return map[string]any{"subject": map[string]any{"type": "user", "id": who, "properties": map[string]any{"department": "Sales"}},
+			"action": map[string]any{"name": verb}, "resource": map[string]any{"type": "record", "id": "1"}}
+	}
+	for _, c := range []struct {
+		verb, who string
+		decision  bool
+		reason    string
+	}{{"read", "alice", true, ""}, {"write", "alice", false, "policy_no_permit"}, {"read", "bob", false, "policy_no_permit"}} {
+		v := w.do("POST", evaluation, ask(c.verb, c.who), as(pep)).json(t)
+		said := v["context"].(map[string]any)
+		reason := ""
+		if list := said["reasons"].([]any); len(list) > 0 {
+			reason = list[0].(map[string]any)["code"].(string)
+		}
+		if v["decision"] != c.decision || reason != c.reason || said["pep_asserted"] != true || (said["event"] == nil) != c.decision {
+			t.Errorf("%s %s: %v", c.who, c.verb, v)
+		}
+	}
+	if r := w.do("POST", evaluation, ask("read", "alice")); !strings.Contains(string(r.body), "subject_unsupported") {
+		t.Errorf("asked by nobody: %s", r.body)
+	}
+
+	r := w.do("POST", "/v1/orgs/operator/policies", map[string]any{
+		"text": "permit(principal, action, resource);\n@id(\"x\") forbid(principal, action, resource) when { context.arguments.a > 1 };",
+	}, as(w.Secret))
+	p := w.refused(r, 400, "malformed", "/text")
+	fault := p["errors"].([]any)[0].(map[string]any)
+	if p["code"] != "policy_invalid" || fault["line"] != 2.0 || fault["column"] != 1.0 || fault["policy"] != "x" {
+		t.Errorf("the place of a fault: %s", r.body)
+	}
+	preview := w.must("POST", "/v1/orgs/operator/policies/active/dry-run", nil)
+	if preview["examined"] != 2.0 || len(preview["changed"].([]any)) != 0 {
+		t.Errorf("the policies that made the decisions would change them: %v", preview)
 	}
 }

@@ -114,7 +114,9 @@ func (w *world) operation(method, path string) *huma.Operation {
 			segment = ".+"
 		}
 		if regexp.MustCompile("^" + placeholder.ReplaceAllString(regexp.QuoteMeta(template), segment) + "$").MatchString(path) {
-			return operations(item)[method]
+			if op := operations(item)[method]; op != nil {
+				return op
+			}
 		}
 	}
 	return nil
@@ -320,6 +322,16 @@ func TestEveryOperation(t *testing.T) {
 		{id: "list-authenticators", good: call{"/v1/principals/" + h.ann.ID + "/authenticators", nil}, bad: call{"/v1/principals/x/authenticators", nil}},
 		{id: "activate-authenticator", good: call{h.key + "/activate", nil}, bad: call{h.key + "x/activate", nil}, as: h.owner},
 		{id: "end-authenticator", good: call{h.key + "/end", `{"reason":"lost"}`}, bad: call{h.key + "x/end", nil}, as: h.owner},
+		{id: "put-entity", good: call{"/v1/orgs/operator/entities/user/alice%2F1", `{"properties":{"grade":3},"parents":[{"type":"group","id":"staff"}]}`}, bad: call{"/v1/orgs/operator/entities/user/alice", `{"properties":[]}`}},
+		{id: "get-entity", good: call{"/v1/orgs/operator/entities/user/alice%2F1", nil}, bad: call{"/v1/orgs/operator/entities/user/bob", nil}},
+		{id: "list-entities", good: call{"/v1/orgs/operator/entities", nil}, bad: call{"/v1/orgs/nobody/entities", nil}},
+		{id: "delete-entity", good: call{"/v1/orgs/operator/entities/user/alice%2F1", nil}, bad: call{"/v1/orgs/operator/entities/user/alice%2F1", nil}},
+		{id: "validate-policies", good: call{"/v1/orgs/operator/policies/validate", `{"text":"forbid"}`}, bad: call{"/v1/orgs/operator/policies/validate", `{}`}},
+		{id: "draft-policies", good: call{"/v1/orgs/operator/policies", `{"text":"permit(principal, action, resource);"}`}, bad: call{"/v1/orgs/operator/policies", `{"text":"forbid"}`}},
+		{id: "list-policies", good: call{"/v1/orgs/operator/policies", nil}, bad: call{"/v1/orgs/nobody/policies", nil}},
+		{id: "get-policies", good: call{"/v1/orgs/operator/policies/1", nil}, bad: call{"/v1/orgs/operator/policies/active", nil}},
+		{id: "dry-run-policies", good: call{"/v1/orgs/operator/policies/1/dry-run?limit=5", nil}, bad: call{"/v1/orgs/operator/policies/1/dry-run?before=x", nil}},
+		{id: "activate-policies", good: call{"/v1/orgs/operator/policies/1/activate", nil}, bad: call{"/v1/orgs/operator/policies/2/activate", nil}},
 		{id: "healthz", good: call{"/healthz", nil}, noAccess: true},
 		{id: "readyz", good: call{"/readyz", nil}, noAccess: true},
 		{id: "metrics", good: call{"/metrics", nil}, noAccess: true},

@@ -195,6 +195,8 @@ func (s *server) routes() *gin.Engine {
 	s.routeCertificates()
 	s.routeIAM()
 	s.routeApprovals()
+	s.routePolicies()
+	s.routeEntities()
 	e.POST("/v1/enrolments", s.brief, s.stranger, s.strictBody, s.enrol)
 	e.POST("/v1/agents/:agent/recover", s.brief, s.stranger, s.strictBody, s.recoverKey)
 	e.POST("/v1/verify", s.limit, s.authenticated, s.strictBody, s.verify)

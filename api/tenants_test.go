@@ -120,6 +120,16 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		"GET /v1/orgs/{org}/issuers":                                      shut(nil),
 		"DELETE /v1/orgs/{org}/issuers/{sign_in}":                         shut(nil),
 		"PUT /v1/agents/{agent}/sponsor":                                  shut(map[string]any{"sponsor": v["principal"]}),
+		"POST /v1/orgs/{org}/policies/validate":                           shut(map[string]any{"text": ""}),
+		"POST /v1/orgs/{org}/policies":                                    shut(map[string]any{"text": ""}),
+		"GET /v1/orgs/{org}/policies":                                     shut(nil),
+		"GET /v1/orgs/{org}/policies/{version}":                           shut(nil),
+		"POST /v1/orgs/{org}/policies/{version}/dry-run":                  shut(nil),
+		"POST /v1/orgs/{org}/policies/{version}/activate":                 shut(nil),
+		"PUT /v1/orgs/{org}/entities/{type}/{id}":                         shut(map[string]any{}),
+		"GET /v1/orgs/{org}/entities/{type}/{id}":                         shut(nil),
+		"GET /v1/orgs/{org}/entities":                                     shut(nil),
+		"DELETE /v1/orgs/{org}/entities/{type}/{id}":                      shut(nil),
 		// DIDs are public, to whoever knows them.
 		"GET /1.0/identifiers/{did}":     {},
 		"GET /v1/inventory/unregistered": {query: of, shut: true},
@@ -193,7 +203,8 @@ func TestTenantsAreApart(t *testing.T) {
 func (v victim) apart(t *testing.T, w *world, thief, method, path string, call tenantCall) {
 	ids := map[string]string{"{org}": v["org"], "{agent}": v["agent"], "{id}": v["grant"], "{cid}": v["event"], "{trust}": v["trust"], "{voucher}": v["voucher"], "{pep}": v["pep"], "{principal}": v["principal"], "{key}": v["key"],
 		"{digest}": v["certificate"], "{root}": v["root"], "{issuer}": v["issuer"], "{sign_in}": v["sign_in"], "{session}": v["session"], "{credential}": v["credential"], "{did}": w.DID,
-		"{approval}": v["approval"], "{authenticator}": v["authenticator"]}
+		"{approval}": v["approval"], "{authenticator}": v["authenticator"],
+		"{version}": v["version"], "{type}": v["type"]}
 	if strings.HasPrefix(path, "/access/v1/requests/") {
 		ids["{id}"] = v["approval"]
 	}
@@ -276,6 +287,11 @@ func settle(t *testing.T, w *world) victim {
 	rule.Agent.Sponsor = v["principal"]
 	v["root"] = member(own("/v1/orgs/acme/roots", map[string]any{"pem": w.NewEnterprise(t, "Acme CA").PEM(), "rules": []any{rule}}), "root", "digest")
 	v["issuer"] = member(own("/v1/orgs/acme/workload-issuers", map[string]any{"kind": "okta", "issuer": "https://acme.example", "rules": []any{rule}}), "issuer", "id")
+	own("/v1/orgs/acme/policies", map[string]any{"text": ""})
+	v["version"], v["type"] = "1", "user"
+	if _, err := w.PutEntity(t.Context(), w.Call(), "acme", registry.Entity{Type: "user", ID: v["grant"]}); err != nil { // {id} is a grant's elsewhere
+		t.Fatal(err)
+	}
 	own("/v1/kill", map[string]any{"scope": map[string]any{"kind": "grant", "id": v["grant"]}})
 	w.checkpoint()
 	return v

@@ -69,6 +69,10 @@ const (
 	EventAuthenticatorAdded     = "authenticator.added"
 	EventAuthenticatorActivated = "authenticator.activated"
 	EventAuthenticatorEnded     = "authenticator.ended"
+	EventPoliciesActivated      = "policy.activated"
+	EventAssertedDecision       = "decision.asserted"
+	EventEntitySet              = "entity.set"
+	EventEntityRemoved          = "entity.removed"
 )
 
 // RegistryCreated is the first event of every log: whose it is and which keys
@@ -424,13 +428,44 @@ type DecisionMade struct {
 	PolicyDigest    string            `json:"policy_digest"`
 	CatalogueDigest string            `json:"catalogue_digest"`
 	Epochs          map[string]int64  `json:"epochs"`      // global, org, agent, grant
-	Commitments     map[string]string `json:"commitments"` // payload, resource, proof, token
+	Commitments     map[string]string `json:"commitments"` // payload, resource, proof, token, context where some was asserted
 	Folds           bool              `json:"folds"`       // repeats of this denial are counted, not logged
 
 	// Of a permit that humans approved; absent from every other decision. Their signatures
 	// are the commitment approvals.
 	Approval  string   `json:"approval,omitempty"`
 	Approvers []string `json:"approvers,omitempty"` // principals
+}
+
+// PoliciesActivated: these Cedar policies of the org hold from here on. None is a
+// set as well: it says nothing of agents and permits others nothing.
+type PoliciesActivated struct {
+	Version  int64  `json:"version"`
+	Digest   string `json:"digest"`
+	Policies int    `json:"policies"`
+	Previous string `json:"previous"` // digest of those before; "" = none
+}
+
+// EntityChanged is the body of entity.set and entity.removed: what the org knows of
+// a user, group, resource or agent is this, or nothing, from here on.
+type EntityChanged struct {
+	Commitments map[string]string `json:"commitments"` // entity
+}
+
+// AssertedDecision is the body of decision.asserted: a decision about a subject that
+// is no agent, on the word of an enforcement point of the org.
+type AssertedDecision struct {
+	Decision        string            `json:"decision"` // UUIDv7
+	PEP             string            `json:"pep"`
+	Action          string            `json:"action"` // verb:type
+	Verdict         string            `json:"verdict"`
+	Reasons         []string          `json:"reasons"`
+	QualifiedBy     []string          `json:"qualified_by"`
+	PolicyDigest    string            `json:"policy_digest"`
+	CatalogueDigest string            `json:"catalogue_digest"`
+	Epochs          map[string]int64  `json:"epochs"`      // global, org
+	Commitments     map[string]string `json:"commitments"` // subject, payload, resource, and context where some was asserted
+	Folds           bool              `json:"folds"`       // repeats of this denial are counted, not logged
 }
 
 // ApprovalRequest is the body of approval.requested: humans are asked to approve an act.

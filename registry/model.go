@@ -41,7 +41,7 @@ type Role string
 const (
 	RoleOwner        Role = "owner"         // everything in the org
 	RoleRegistrar    Role = "registrar"     // requests, approves and stops agents; issues grants
-	RolePolicyAuthor Role = "policy_author" // activates the catalogue
+	RolePolicyAuthor Role = "policy_author" // activates the catalogue and the policies
 	RoleApprover     Role = "approver"      // approves acts that need a human
 	RoleAuditor      Role = "auditor"       // reads events and receipts
 	RoleOperator     Role = "operator"      // runs the registry: all orgs, global kill

@@ -100,6 +100,8 @@ type Tx interface {
 	CertificateTx
 	EnrolmentTx
 	ApprovalTx
+	PolicyTx
+	EntityTx
 }
 
 // OrgTx holds orgs, their enforcement points and catalogues.
@@ -304,4 +306,24 @@ type ProofUse struct {
 	Digest          string          // of the request it came in
 	Answer          json.RawMessage // what was answered
 	Expires         int64           // unix milliseconds; forgotten after
+}
+
+// PolicyTx holds the versions of an org's Cedar policies.
+type PolicyTx interface {
+	PolicySet(org string, version int64) (PolicySet, error) // without Text
+	PolicyText(org string, version int64) (string, error)
+	ListPolicySets(org string, p Page) ([]PolicySet, error) // newest first; Page.After is a version
+	InsertPolicySet(PolicySet) error
+
+	ActivePolicies(org string) (ActivePolicies, error)    // the zero value where none were activated
+	PutActivePolicies(org string, a ActivePolicies) error // with BumpEpoch of the org
+}
+
+// EntityTx holds what an org knows of its users, groups and resources.
+type EntityTx interface {
+	Entity(org, typ, id string) (Entity, error)
+	ListEntities(org, typ string, p Page) ([]Entity, error) // typ "" = all, in order of type and id; Page.After is Entity.Place
+	EntityTypes(org string, limit int) ([]string, error)    // those there are any of
+	PutEntity(org string, e Entity) error                   // with BumpEpoch of the org
+	DeleteEntity(org, typ, id string) error                 // with BumpEpoch of the org
 }

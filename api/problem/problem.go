@@ -82,6 +82,10 @@ type Problem struct {
 type Item struct {
 	Detail string `json:"detail"`
 	Field  string `json:"field,omitempty" doc:"RFC 6901 pointer"`
+
+	Policy string `json:"policy,omitempty" doc:"Id of the Cedar policy at fault"`
+	Line   int    `json:"line,omitempty" doc:"Of the text, from 1"`
+	Column int    `json:"column,omitempty" doc:"From 1"`
 }
 
 // Error makes a Problem an error, so that handlers return it.

@@ -92,6 +92,10 @@ var events = []struct {
 	{registry.EventIssuerRemoved, noAgent, registry.IssuerChanged{}, "The issuer is believed no more."},
 	{registry.EventAgentEnrolled, anAgent, registry.AgentEnrolled{}, "The org's own IAM vouched for the agent, and a rule of the org said what it may be."},
 	{registry.EventLinkRevoked, anAgent, registry.LinkRevoked{}, "A link that a holder made under the grant, and what is under it, count no more."},
+	{registry.EventPoliciesActivated, noAgent, registry.PoliciesActivated{}, "These Cedar policies of the org hold from here on."},
+	{registry.EventEntitySet, noAgent, registry.EntityChanged{}, "What the org knows of a user, group, resource or agent is this from here on."},
+	{registry.EventEntityRemoved, noAgent, registry.EntityChanged{}, "The org knows nothing of it any more."},
+	{registry.EventAssertedDecision, noAgent, registry.AssertedDecision{}, "Whether an act of a subject that is no agent might be done, on the word of an enforcement point, and why."},
 	{registry.EventDecision, anAgent, registry.DecisionMade{}, "Whether an act might be done, and why."},
 	{registry.EventCustodyMoved, anAgent, registry.CustodyMoved{}, "The registry has signed its last entry of the agent's DID log; the next is its controller's."},
 	{registry.EventDIDUpdated, anAgent, registry.DIDUpdated{}, "The agent's controller has added an entry to its DID log."},
@@ -167,7 +171,10 @@ var members = map[string]schema{
 	"approval": pattern(uuid), "approvers[]": pattern(uuid), "adg": pattern(digest), "ApprovalRequest.rule": pattern(digest), "ApprovalRulesChanged.rules": {"type": "integer", "minimum": 0, "maximum": 64}, "statement": pattern(digest), "state": enum("pending", "approved", "denied"),
 	"ApprovalAnswered.verdict": enum("approve", "deny"), "authenticator": pattern(uuid), "ApprovalAnswered.authenticator": maybeEmpty(uuid), "signature_hash": maybeEmpty(digest),
 	"until": maybeEmpty(moment), "was": enum("pending", "approved"), "proposed_by": pattern(uuid), "AuthenticatorChanged.kind": enum("key", "passkey"), "key_digest": pattern(digest),
-	"link": pattern(digest), "commitments{}": pattern(digest), "action": maybeEmpty(`[^:]+:[^:]+`),
+	"link":    pattern(digest),
+	"version": {"type": "integer", "minimum": 1, "maximum": int64(1)<<53 - 1}, "policies": {"type": "integer", "minimum": 0, "maximum": 2000}, "PoliciesActivated.previous": maybeEmpty(digest),
+	"AssertedDecision.catalogue_digest": maybeEmpty(digest),
+	"commitments{}":                     pattern(digest), "action": maybeEmpty(`[^:]+:[^:]+`),
 }
 
 // of makes the closed schema of a Go type. Every member without omitempty is
@@ -580,6 +587,23 @@ func TestRecordedEventsFit(t *testing.T) {
 	must(err)
 	_, err = h.EndAuthenticator(ctx, bob.Call(), bob.ID, bob.Authenticator.ID, "lost")
 	must(err)
+	for _, id := range []string{"staff", "gone"} {
+		_, err = h.PutEntity(ctx, call, registry.HouseOrg, registry.Entity{Type: "group", ID: id})
+		must(err)
+	}
+	_, err = h.PutEntity(ctx, call, registry.HouseOrg, registry.Entity{Type: "user", ID: "alice", Properties: []byte(`{"grade":3}`), Parents: []registry.EntityRef{{Type: "group", ID: "staff"}}})
+	must(err)
+	_, err = h.DeleteEntity(ctx, call, registry.HouseOrg, "group", "gone")
+	must(err)
+	drafted, err := h.DraftPolicies(ctx, call, registry.HouseOrg, `permit(principal in group::"staff", action == Action::"read:invoices", resource);`)
+	must(err)
+	_, err = h.ActivatePolicies(ctx, call, registry.HouseOrg, drafted.Value.Version)
+	must(err)
+	for _, who := range []string{"alice", "bob"} {
+		_, err = h.PDP.Decide(ctx, h.PEP(t, "gate-"+who, []string{registrytest.Origin}), policy.Request{SubjectType: "user", Subject: who,
+			Act: capability.Act{Action: "read", Resource: capability.Resource{Type: "invoices", ID: "7"}}})
+		must(err)
+	}
 
 	recorded, err := h.ListEvents(ctx, h.Operator, "", "", registry.EventFilter{Page: registry.Page{Limit: registry.MaxPage}})
 	must(err)

@@ -220,6 +220,14 @@ func bodies(commitments map[string]string) []struct {
 		{registry.EventApprovalCancelled, acme, agent, registry.Actor{Kind: registry.ActorPEP, ID: id(5)}, registry.ApprovalEnded{Approval: id(25), DID: did, Was: "pending", Reason: "not-needed"}},
 		{registry.EventApprovalExpired, acme, agent, registry.Actor{Kind: registry.ActorRegistry, ID: acme}, registry.ApprovalEnded{Approval: id(26), DID: did, Was: "approved"}},
 		{registry.EventAuthenticatorEnded, acme, "", owner, registry.AuthenticatorChanged{Authenticator: id(22), Principal: owner.ID, Kind: "key", KeyDigest: fixed("approver", 32), Reason: "lost"}},
+		{registry.EventPoliciesActivated, acme, "", owner, registry.PoliciesActivated{Version: 2, Digest: fixed("policies", 32), Policies: 7, Previous: fixed("policies before", 32)}},
+		{registry.EventEntitySet, acme, "", owner, registry.EntityChanged{Commitments: only("entity")}},
+		{registry.EventEntityRemoved, acme, "", owner, registry.EntityChanged{Commitments: only("entity")}},
+		{registry.EventAssertedDecision, acme, "", registry.Actor{Kind: registry.ActorPEP, ID: id(5)}, registry.AssertedDecision{
+			Decision: id(22), PEP: id(5), Action: "read:invoices", Verdict: "deny", Reasons: []string{"policy_no_permit"}, QualifiedBy: []string{"verdict"},
+			PolicyDigest: fixed("policy", 32), CatalogueDigest: fixed("catalogue", 32), Epochs: map[string]int64{"global": 1, "org": 4},
+			Commitments: only("subject", "payload", "resource"), Folds: true,
+		}},
 	}
 }
 
@@ -232,6 +240,7 @@ func disclosures(t *testing.T) (list []disclosureVector, commitments map[string]
 		{Name: "token", Value: json.RawMessage(`"eyJ.eyJ.gis"`)},
 		{Name: "issuer", Value: json.RawMessage(`"https://k8s.example"`)},
 		{Name: "subject", Value: json.RawMessage(`"system:serviceaccount:prod:courier"`)},
+		{Name: "entity", Value: json.RawMessage(`{"type":"user","id":"alice","properties":{"grade":3},"parents":[{"type":"group","id":"staff"}]}`)},
 	} {
 		d.Salt = fixed("salt of "+d.Name, 16)
 		c, err := d.Commitment()

@@ -235,7 +235,7 @@ func (w *abroad) alarmed(t *testing.T, key *jose.PrivateKey) bool {
 		t.Fatal(err)
 	}
 	act := capability.Act{Action: "read", Resource: capability.Resource{Type: "invoices", ID: "7"}}
-	v, err := w.PDP.Verify(t.Context(), w.PEPCall(t).Caller, policy.Request{SubjectType: "agent", Subject: "did:example:a", Act: act, Token: grant})
+	v, err := w.PDP.Verify(t.Context(), w.PEPCall(t).Caller, policy.Request{SubjectType: "agent", Subject: "did:example:a", Act: act, Token: capability.Tokens{grant}})
 	if err != nil || v.Active {
 		t.Fatalf("%+v, %v", v, err)
 	}

@@ -29,7 +29,7 @@ func (f *facts) binding() (registry.Binding, error) {
 	}
 	b := registry.Binding{
 		Org: f.agent.Org, Agent: f.agent.ID, Composition: composition, Action: f.entry.Action, Type: f.act.Resource.Type, ID: f.act.Resource.ID,
-		ActDigest: f.digest, Grant: f.grant.ID, TokenHash: f.chain.Leaf().Hash(), Audience: f.proof.audience, Policy: PolicyDigest, Catalogue: f.catalogue.Digest,
+		ActDigest: f.digest, Grant: f.grant.ID, TokenHash: f.chain.Leaf().Hash(), Audience: f.proof.audience, Policy: f.policyDigest(), Catalogue: f.catalogue.Digest,
 		Rule: f.org.Approvals.For(f.entry).Digest(),
 	}
 	if f.pep != nil {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -40,6 +39,8 @@ type PDP struct {
 	tokens    *otter.Cache[[32]byte, *capability.Chain]
 	proofs    *otter.Cache[[32]byte, *capability.Action]
 	standings standings
+	entities  *entities
+	orgs      *otter.Cache[string, *orgStanding]
 	spent     spending
 
 	// evaluated is called between the judgement and its commit; tests use it
@@ -56,7 +57,8 @@ func New(store registry.Store, origin string, issuer jose.PublicKey, now func() 
 		MaximumWeight: maxTokens, Weigher: func(_ [32]byte, c *capability.Chain) uint32 { return uint32(len(c.Links())) }, // 8 at most
 	})
 	proofs := otter.Must(&otter.Options[[32]byte, *capability.Action]{MaximumSize: maxProofs})
-	return &PDP{Store: store, Origin: origin, Issuer: issuer, Now: now, tokens: tokens, proofs: proofs, standings: newStandings()}
+	return &PDP{Store: store, Origin: origin, Issuer: issuer, Now: now, tokens: tokens, proofs: proofs, standings: newStandings(),
+		entities: newEntities(), orgs: otter.Must(&otter.Options[string, *orgStanding]{MaximumSize: maxTenants})}
 }
 
 // How many verified grant tokens are remembered, at some 4 KiB each, and how many
@@ -135,8 +137,8 @@ func (p *PDP) Decide(ctx context.Context, call registry.Call, req Request) (Deci
 }
 
 func (p *PDP) decide(ctx context.Context, call registry.Call, req Request) (Decision, error) {
-	if req.SubjectType != "agent" && !strings.HasPrefix(req.Subject, "did:") {
-		return Decision{ID: registry.NewID(), Verdict: Deny, Reasons: []Reason{{Code: SubjectUnsupported}}, PolicyDigest: PolicyDigest}, nil
+	if req.SubjectType != "agent" && !isDID(req.Subject) {
+		return p.decideAsserted(ctx, call, req)
 	}
 	act, err := req.actDigest()
 	if err != nil {
@@ -152,7 +154,12 @@ func (p *PDP) decide(ctx context.Context, call registry.Call, req Request) (Deci
 	var spent *registry.Error // the relayed proof was used before, or may have been
 	for range attempts {
 		f, err := p.load(ctx, call.Caller, req, act)
-		if err != nil {
+		if err == nil {
+			err = p.surround(ctx, f)
+		}
+		if errors.Is(err, registry.ErrEpochMoved) {
+			continue
+		} else if err != nil {
 			return Decision{}, err
 		}
 		if spent != nil {

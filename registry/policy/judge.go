@@ -7,6 +7,7 @@ import (
 
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/capability"
+	"github.com/writ-registry/writ/registry/cedar"
 )
 
 // facts is all that a judgement may look at.
@@ -22,6 +23,9 @@ type facts struct {
 	entry    registry.CatalogueAction
 	proof    possession
 	approval approval
+
+	resource *cedar.Entity   // where the org has policies
+	around   []*cedar.Entity // the groups that it is in
 }
 
 // possession is what became of the action proof.
@@ -38,7 +42,7 @@ type possession struct {
 }
 
 // checks is the one order of precedence. Each adds its reasons; none hides
-// another's. Org policies, budgets, continuity and approvals are later entries.
+// another's. Budgets, continuity and approvals are later entries.
 var checks = []struct {
 	name string
 	run  func(*facts) []Reason
@@ -50,13 +54,14 @@ var checks = []struct {
 	{"domain_workflow_level", checkStanding},
 	{"context", checkContext},
 	{"tool", checkTool},
+	{"policies", checkPolicies},
 	{"reversibility", checkReversibility},
 	{"approval", checkApproval},
 }
 
 // judge weighs the facts. It is pure.
 func judge(f *facts) Decision {
-	d := Decision{Verdict: Permit, Reasons: []Reason{}, PolicyDigest: PolicyDigest, Epochs: f.epochs, failure: f.proof.code}
+	d := Decision{Verdict: Permit, Reasons: []Reason{}, PolicyDigest: f.policyDigest(), Epochs: f.epochs, failure: f.proof.code}
 	for _, c := range checks {
 		d.Reasons = append(d.Reasons, c.run(f)...)
 	}

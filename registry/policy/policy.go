@@ -8,6 +8,8 @@
 package policy
 
 import (
+	"encoding/json"
+
 	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/capability"
@@ -56,6 +58,9 @@ const (
 	LevelTooLow        Code = "level_too_low"
 	ContextRefused     Code = "context_refused"
 	ToolChanged        Code = "tool_changed"
+	PolicyForbid       Code = "policy_forbid"
+	PolicyError        Code = "policy_error"
+	PolicyNoPermit     Code = "policy_no_permit"
 	ApprovalRequired   Code = "approval_required"
 	SubjectUnsupported Code = "subject_unsupported"
 
@@ -111,8 +116,11 @@ var Meanings = map[Code]string{
 	LevelTooLow:        "the action needs a higher authority level",
 	ContextRefused:     "the enforcement point asserted context that it may not assert",
 	ToolChanged:        "the tool is not described as it was when a policy author put it into the catalogue",
-	ApprovalRequired:   "the act cannot be undone: a human must approve it",
-	SubjectUnsupported: "only registered agents are decided about",
+	PolicyForbid:       "a policy of the organization forbids it",
+	PolicyError:        "a policy of the organization could not be evaluated for this act, so nobody knows that it does not forbid it",
+	PolicyNoPermit:     "no policy of the organization permits it",
+	ApprovalRequired:   "the act cannot be undone, or a policy of the organization asks for it: a human must approve it",
+	SubjectUnsupported: "about other subjects than agents only enforcement points may ask",
 
 	ApprovalUnknown:  "there is no such approval",
 	ApprovalPending:  "the humans have not answered yet",
@@ -158,6 +166,10 @@ type Context struct {
 	Domain   string
 	Workflow string
 	Tool     string // digest of the description of the tool that will be called
+
+	// Properties of the subject and the resource, JSON objects, as asserted; of other
+	// subjects than agents only.
+	Subject, Resource json.RawMessage
 }
 
 // Decision is the PDP's answer.
@@ -168,8 +180,9 @@ type Decision struct {
 	Qualified    bool               `json:"qualified"`
 	QualifiedBy  []string           `json:"qualified_by,omitempty"`
 	PolicyDigest string             `json:"policy_digest"`
-	Event        *registry.EventRef `json:"event,omitempty"`  // where it is recorded
-	Folded       bool               `json:"folded,omitempty"` // a repeat of a recorded denial, counted there
+	Event        *registry.EventRef `json:"event,omitempty"`    // where it is recorded
+	Asserted     bool               `json:"asserted,omitempty"` // the subject is known by the enforcement point's word only
+	Folded       bool               `json:"folded,omitempty"`   // a repeat of a recorded denial, counted there
 	Repeated     bool               `json:"repeated,omitempty"`
 	Epochs       []registry.Epoch   `json:"epochs,omitempty"`
 	Binding      *registry.Binding  `json:"binding,omitempty"`  // of a step_up: what humans can be asked to approve
@@ -177,8 +190,8 @@ type Decision struct {
 	failure      string             // the possession code, for a 401
 }
 
-// PolicyDigest names the rules a decision was made by: this ordered list of
-// checks. Org policies will join it.
+// PolicyDigest names the rules a decision was made by where the org has no policies
+// of its own: this ordered list of checks. digestWith joins the org's.
 var PolicyDigest = func() string {
 	names := make([]string, len(checks))
 	for i, c := range checks {

@@ -191,6 +191,12 @@ func (p *PDP) draft(call registry.Call, req Request, f *facts, d Decision) (regi
 		{"payload", map[string]any{"arguments": args, "task": req.Act.Task}},
 		{"resource", req.Act.Resource},
 	}
+	if x := req.Context; x.Domain != "" || x.Workflow != "" {
+		hidden = append(hidden, struct {
+			name  string
+			value any
+		}{"context", map[string]string{"domain": x.Domain, "workflow": x.Workflow}})
+	}
 	if f.proof.code == "" {
 		hidden = append(hidden, struct {
 			name  string

@@ -32,6 +32,19 @@ type standing struct {
 	kills     []registry.Kill // those that cover the agent, its ancestors, its org, its grant or everything
 	epochs    []registry.Epoch
 	fence     uint64 // the epoch of spentScope
+	rules     *rules // the org's own; nil without an agent
+
+	// Where the org has policies: the agent and those of the org that delegated to it,
+	// as policies see them.
+	principals []principal
+}
+
+// policyDigest names the rules that decisions on this standing are made by.
+func (s *standing) policyDigest() string {
+	if s.rules == nil {
+		return PolicyDigest
+	}
+	return s.rules.digest
 }
 
 // family is what an agent stands on.
@@ -58,6 +71,7 @@ type ancestor struct {
 type standings struct {
 	byGrant *otter.Cache[standingKey, *standing]
 	tenants *otter.Cache[string, *tenant]
+	sets    *compiled
 }
 
 // standingKey names an agent by a DID of its own and, by the hash of its token, which
@@ -69,6 +83,7 @@ type tenant struct {
 	authority uint64
 	org       registry.Org
 	catalogue registry.Catalogue
+	rules     *rules
 }
 
 const (
@@ -80,6 +95,7 @@ func newStandings() standings {
 	return standings{
 		otter.Must(&otter.Options[standingKey, *standing]{MaximumSize: maxStandings}),
 		otter.Must(&otter.Options[string, *tenant]{MaximumSize: maxTenants}),
+		newCompiled(),
 	}
 }
 
@@ -156,7 +172,10 @@ func (s *standing) read(tx registry.Tx, did string, chain *capability.Chain, ten
 		if err != nil {
 			return err
 		}
-		s.org, s.catalogue = t.org, t.catalogue
+		s.org, s.catalogue, s.rules = t.org, t.catalogue, t.rules
+		if err := s.readPrincipals(tx); err != nil {
+			return err
+		}
 		if s.family, err = readFamily(tx, s.agent); err != nil {
 			return err
 		}
@@ -254,6 +273,9 @@ func (c standings) tenant(tx registry.Tx, org string, authority uint64) (*tenant
 		return nil, err
 	}
 	if t.catalogue, err = tx.Catalogue(org); err != nil {
+		return nil, err
+	}
+	if t.rules, err = rulesOf(tx, c.sets, org); err != nil {
 		return nil, err
 	}
 	c.tenants.Set(org, t)

@@ -1,0 +1,223 @@
+package policy
+
+import (
+	"context"
+	"errors"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/cedar"
+)
+
+// entity is what an org knows of a subject, resource or group. Decisions share it.
+type entity struct {
+	cedar   *cedar.Entity
+	parents []registry.EntityRef
+	agent   bool // its id is that of a registered agent, of whatever org
+	weight  uint32
+}
+
+// entities remembers them under the org's epoch that they were read at: whoever
+// changes one moves it.
+type entities struct {
+	cache *otter.Cache[entityKey, *entity]
+}
+
+type entityKey struct {
+	org   string
+	epoch uint64
+	registry.EntityRef
+}
+
+// maxEntityWeight bounds what is remembered, in bytes of properties and some for
+// each entity.
+const maxEntityWeight = 64 << 20
+
+func newEntities() *entities {
+	return &entities{otter.Must(&otter.Options[entityKey, *entity]{
+		MaximumWeight: maxEntityWeight, Weigher: func(_ entityKey, e *entity) uint32 { return e.weight },
+	})}
+}
+
+// of returns entities of an org at an epoch of it, and the groups that they are in,
+// the groups of these, and so on. ErrEpochMoved: the org has moved on.
+func (c *entities) of(ctx context.Context, store registry.Store, org registry.Epoch, refs ...registry.EntityRef) (list []*entity, groups []*cedar.Entity, err error) {
+	list = make([]*entity, len(refs))
+	collect := func(read func(registry.EntityRef) (*entity, error)) error {
+		for i, ref := range refs {
+			if list[i], err = read(ref); err != nil {
+				return err
+			}
+		}
+		groups, err = groupsOf(read, list...)
+		return err
+	}
+	key := func(ref registry.EntityRef) entityKey { return entityKey{org.Scope.ID, org.Value, ref} }
+	errMissing := errors.New("not remembered")
+	err = collect(func(ref registry.EntityRef) (*entity, error) {
+		if e, ok := c.cache.GetIfPresent(key(ref)); ok {
+			return e, nil
+		}
+		return nil, errMissing
+	})
+	if !errors.Is(err, errMissing) {
+		return list, groups, err
+	}
+	err = store.View(ctx, func(tx registry.Tx) error {
+		now, err := tx.Epoch(org.Scope)
+		if err != nil {
+			return err
+		}
+		if now != org.Value {
+			return registry.ErrEpochMoved
+		}
+		return collect(func(ref registry.EntityRef) (*entity, error) {
+			if e, ok := c.cache.GetIfPresent(key(ref)); ok {
+				return e, nil
+			}
+			e, err := readEntity(tx, org.Scope.ID, ref)
+			if err == nil {
+				c.cache.Set(key(ref), e)
+			}
+			return e, err
+		})
+	})
+	if errors.Is(err, registry.ErrEpochMoved) { // by another process: let the next look be a new one
+		_, stale := store.Moment(ctx, 0)
+		err = errors.Join(err, stale)
+	}
+	return list, groups, err
+}
+
+// readEntity reads one; what is not there has no properties and is in no group.
+func readEntity(tx registry.Tx, org string, ref registry.EntityRef) (*entity, error) {
+	e, err := tx.Entity(org, ref.Type, ref.ID)
+	if err != nil && !errors.Is(err, registry.NotFound) {
+		return nil, err
+	}
+	out := &entity{parents: e.Parents, weight: uint32(512 + 4*len(e.Properties) + 128*len(e.Parents))}
+	if _, err := tx.Agent(ref.ID); err == nil {
+		out.agent = true
+	} else if !errors.Is(err, registry.NotFound) {
+		return nil, err
+	}
+	out.cedar, err = cedar.NewEntity(cedar.UID(ref), e.Properties, uids(e.Parents))
+	return out, err
+}
+
+// surround gives the facts the resource as the org's policies see it.
+func (p *PDP) surround(ctx context.Context, f *facts) error {
+	if f.rules == nil || f.rules.set == nil || f.proof.code != "" {
+		return nil
+	}
+	list, groups, err := p.entities.of(ctx, p.Store, f.orgEpoch(), registry.EntityRef(f.act.Resource))
+	switch {
+	case errors.Is(err, errGroups):
+		unknown := *f.standing
+		unknown.rules = &rules{broken: true, digest: f.rules.digest}
+		f.standing = &unknown
+		return nil
+	case err != nil:
+		return err
+	}
+	f.resource, f.around = list[0].cedar, groups
+	return nil
+}
+
+func (s *standing) orgEpoch() registry.Epoch {
+	for _, e := range s.epochs {
+		if e.Scope.Kind == registry.ScopeOrg {
+			return e
+		}
+	}
+	return registry.Epoch{} // of nobody: no org has it
+}
+
+// principal is an agent as policies see it, with the groups that it is in.
+type principal struct {
+	self   *cedar.Entity
+	groups []*cedar.Entity
+}
+
+// readPrincipals reads those whom the org's policies are asked about.
+func (s *standing) readPrincipals(tx registry.Tx) error {
+	if s.rules.set == nil {
+		return nil
+	}
+	agents := []*registry.Agent{s.agent}
+	for _, d := range s.delegators {
+		if d.agent.Org == s.agent.Org {
+			agents = append(agents, d.agent)
+		}
+	}
+	for _, a := range agents {
+		self, groups, err := agentEntity(tx, a)
+		switch {
+		case errors.Is(err, errGroups):
+			s.rules = &rules{broken: true, digest: s.rules.digest}
+			return nil
+		case err != nil:
+			return err
+		}
+		s.principals = append(s.principals, principal{self, groups})
+	}
+	return nil
+}
+
+// agentEntity is what policies see of an agent, with the groups that the org has
+// put it into and those that these are in.
+func agentEntity(tx registry.Tx, a *registry.Agent) (*cedar.Entity, []*cedar.Entity, error) {
+	read := func(ref registry.EntityRef) (*entity, error) { return readEntity(tx, a.Org, ref) }
+	stored, err := read(registry.EntityRef{Type: "agent", ID: a.DID})
+	if err != nil {
+		return nil, nil, err
+	}
+	groups, err := groupsOf(read, stored)
+	self := cedar.Agent{
+		DID: a.DID, Name: a.Name, Role: a.Role, Org: a.Org, Sponsor: a.Sponsor, Parent: a.Parent,
+		Domains: a.Domains, Workflows: a.Workflows, Level: a.AuthorityLevel,
+	}
+	return self.Entity(uids(stored.parents)), groups, err
+}
+
+// maxGroups bounds the groups of the entities of a decision, those of groups
+// included. Beyond it nothing is decided by guessing.
+const maxGroups = 256
+
+var errGroups = errors.New("in too many groups")
+
+// groupsOf collects the groups that entities are in, the groups of these, and so on.
+func groupsOf(read func(registry.EntityRef) (*entity, error), of ...*entity) (out []*cedar.Entity, err error) {
+	var seen map[registry.EntityRef]bool
+	for len(of) > 0 {
+		next := of[0]
+		of = of[1:]
+		for _, ref := range next.parents {
+			if seen[ref] {
+				continue
+			}
+			if seen == nil {
+				seen = map[registry.EntityRef]bool{}
+			}
+			seen[ref] = true
+			if len(seen) > maxGroups {
+				return nil, errGroups
+			}
+			group, err := read(ref)
+			if err != nil {
+				return nil, err
+			}
+			out, of = append(out, group.cedar), append(of, group)
+		}
+	}
+	return out, nil
+}
+
+func uids(refs []registry.EntityRef) []cedar.UID {
+	out := make([]cedar.UID, len(refs))
+	for i, r := range refs {
+		out[i] = cedar.UID(r)
+	}
+	return out
+}
