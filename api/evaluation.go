@@ -47,6 +47,7 @@ type EvaluationContext struct {
 	Domain   string   `json:"domain,omitempty" doc:"Asserted by the enforcement point, if it is registered for it"`
 	Workflow string   `json:"workflow,omitempty" doc:"As domain"`
 	Tool     string   `json:"tool,omitempty" doc:"As domain: base64url SHA-256 of the description of the tool that will be called, in its RFC 8785 form"`
+	Permit   bool     `json:"permit,omitempty" doc:"Ask for a permit+jwt, for a resource server that is not the one that asks, or wants each act done once"`
 	_        struct{} `additionalProperties:"true"`
 }
 
@@ -67,6 +68,7 @@ type EvaluationOutcome struct {
 	PolicyDigest string             `json:"policy_digest"`
 	Folded       bool               `json:"folded,omitempty" doc:"A repeat of a recorded denial, counted there"`
 	Repeated     bool               `json:"repeated,omitempty" doc:"The recorded answer to the very same request"`
+	Permit       string             `json:"permit,omitempty" doc:"permit+jwt of this decision, where one was asked for; it counts for 30 seconds, once"`
 }
 
 // EvaluationReason is a reason with its meaning in words.
@@ -110,7 +112,7 @@ func (s *server) decide(ctx context.Context, body []byte) (EvaluationAnswer, err
 	s.Metrics.decision(d)
 	out := EvaluationOutcome{
 		ID: d.ID, Verdict: d.Verdict, Reasons: []EvaluationReason{}, Qualified: d.Qualified, Event: d.Event,
-		PolicyDigest: d.PolicyDigest, Folded: d.Folded, Repeated: d.Repeated,
+		PolicyDigest: d.PolicyDigest, Folded: d.Folded, Repeated: d.Repeated, Permit: d.Permit,
 	}
 	for _, reason := range d.Reasons {
 		out.Reasons = append(out.Reasons, EvaluationReason{reason.Code, reason.Detail, policy.Meanings[reason.Code]})
@@ -150,7 +152,7 @@ func readEvaluation(body []byte) (policy.Request, error) {
 		return policy.Request{}, err
 	}
 	if x := in.Context; x != nil {
-		req.Token, req.Proof, req.Act.Task = x.Token.Tokens, x.Proof, x.Task
+		req.Token, req.Proof, req.Act.Task, req.Permit = x.Token.Tokens, x.Proof, x.Task, x.Permit
 		req.Context = policy.Context{Domain: x.Domain, Workflow: x.Workflow, Tool: x.Tool}
 	}
 	return req, nil

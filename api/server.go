@@ -194,6 +194,8 @@ func (s *server) routes() *gin.Engine {
 	s.routeTrust()
 	s.routeCertificates()
 	s.routeIAM()
+	s.routePermits()
+	s.routePEPRoutes()
 	e.POST("/v1/enrolments", s.brief, s.stranger, s.strictBody, s.enrol)
 	e.POST("/v1/agents/:agent/recover", s.brief, s.stranger, s.strictBody, s.recoverKey)
 	e.POST("/v1/verify", s.limit, s.authenticated, s.strictBody, s.verify)
@@ -202,6 +204,7 @@ func (s *server) routes() *gin.Engine {
 	e.POST("/access/v1/evaluation", s.limit, s.asker, s.openBody, s.evaluate)
 	e.POST("/access/v1/evaluations", s.limit, s.asker, s.openBody, s.evaluateAll)
 	e.GET("/.well-known/authzen-configuration", s.authzenMetadata)
+	s.routeForwardAuth(e)
 
 	// Public: the log, DIDs, the description of all this.
 	e.GET("/v1/log", s.logState)

@@ -198,6 +198,13 @@ func bodies(commitments map[string]string) []struct {
 		{registry.EventCustodyMoved, acme, agent, owner, registry.CustodyMoved{DID: did, DIDEntryHash: "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG", NextKeyHashes: []string{"QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG"}, PossessionHash: fixed("possession", 32)}},
 		{registry.EventDIDUpdated, acme, agent, registry.Actor{Kind: registry.ActorAgent, ID: agent}, registry.DIDUpdated{DID: did, DIDEntryHash: "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG", Entry: 3}},
 		{registry.EventLinkRevoked, acme, agent, owner, registry.LinkRevoked{Grant: grant, DID: did, Link: fixed("link", 32), Reason: "over"}},
+		{registry.EventPEPKeySet, acme, "", owner, registry.PEPKeySet{PEP: id(5), Thumbprint: fixed("tool key", 32)}},
+		{registry.EventPEPRoutesSet, acme, "", owner, registry.PEPRoutesSet{PEP: id(5), Routes: fixed("routes", 32), Inject: true}},
+		{registry.EventPermitRedeemed, acme, agent, registry.Actor{Kind: registry.ActorPEP, ID: id(5)}, registry.PermitUsed{Permit: id(18), DID: did, Audience: "https://erp.example", PEP: id(5)}},
+		{registry.EventOutcomeReported, acme, agent, registry.Actor{Kind: registry.ActorPEP, ID: id(5)}, registry.OutcomeReported{
+			Permit: id(18), DID: did, PEP: id(5), Outcome: "executed", ReportHash: fixed("report", 32), Commitments: only("report"),
+		}},
+		{registry.EventOutcomeUnknown, acme, agent, registry.Actor{Kind: registry.ActorRegistry, ID: acme}, registry.OutcomeMissed{Permit: id(19), DID: did, Audience: "https://erp.example"}},
 	}
 }
 
@@ -210,6 +217,7 @@ func disclosures(t *testing.T) (list []disclosureVector, commitments map[string]
 		{Name: "token", Value: json.RawMessage(`"eyJ.eyJ.gis"`)},
 		{Name: "issuer", Value: json.RawMessage(`"https://k8s.example"`)},
 		{Name: "subject", Value: json.RawMessage(`"system:serviceaccount:prod:courier"`)},
+		{Name: "report", Value: json.RawMessage(`"eyJ.eyJ.tro"`)},
 	} {
 		d.Salt = fixed("salt of "+d.Name, 16)
 		c, err := d.Commitment()

@@ -41,6 +41,8 @@ type PDP struct {
 	proofs    *otter.Cache[[32]byte, *capability.Action]
 	standings standings
 	spent     spending
+	permits   jose.Signer // of permits; nil: none are given out
+	permitKey string
 
 	// evaluated is called between the judgement and its commit; tests use it
 	// to let a kill come first.
@@ -162,6 +164,9 @@ func (p *PDP) decide(ctx context.Context, call registry.Call, req Request) (Deci
 		d.ID = id
 		if call.Caller.PEP == nil && d.failure != "" {
 			return Decision{}, unproven(f)
+		}
+		if err := p.mint(req, f, act, &d); err != nil {
+			return Decision{}, err
 		}
 		if p.evaluated != nil {
 			p.evaluated()

@@ -131,6 +131,7 @@ type Request struct {
 	Token       capability.Tokens // agent-cap+jwt, or a chain of them
 	Proof       string            // agent-action+jwt over the act
 	Context     Context
+	Permit      bool // a permit is asked for (PDP.Mint)
 
 	proof *capability.Action // Proof, parsed, if it was
 }
@@ -154,6 +155,7 @@ type Decision struct {
 	Folded       bool               `json:"folded,omitempty"` // a repeat of a recorded denial, counted there
 	Repeated     bool               `json:"repeated,omitempty"`
 	Epochs       []registry.Epoch   `json:"epochs,omitempty"`
+	Permit       string             `json:"permit,omitempty"` // permit+jwt, where one was asked for
 	failure      string             // the possession code, for a 401
 }
 
