@@ -79,18 +79,27 @@ func (s *server) openBody(c *gin.Context) {
 // it gets as it comes.
 const trusted = 16 << 10
 
-// readJSON keeps the body in the request.
-func readJSON(c *gin.Context, required bool) error {
+// readWhole reads the body within the limit.
+func readWhole(c *gin.Context) ([]byte, error) {
 	var buf bytes.Buffer
 	buf.Grow(int(min(max(c.Request.ContentLength, 0), trusted)) + bytes.MinRead)
 	_, err := buf.ReadFrom(c.Request.Body)
-	data := buf.Bytes()
 	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLong):
-		return registry.Errorf(registry.TooLarge, "the body is longer than %d bytes", tooLong.Limit)
+		return nil, registry.Errorf(registry.TooLarge, "the body is longer than %d bytes", tooLong.Limit)
 	case err != nil:
-		return &registry.Error{Kind: registry.Malformed, Detail: "the body did not arrive whole", Err: err}
+		return nil, &registry.Error{Kind: registry.Malformed, Detail: "the body did not arrive whole", Err: err}
+	}
+	return buf.Bytes(), nil
+}
+
+// readJSON keeps the body in the request.
+func readJSON(c *gin.Context, required bool) error {
+	data, err := readWhole(c)
+	switch {
+	case err != nil:
+		return err
 	case len(data) == 0 && required:
 		return registry.Errorf(registry.Malformed, "the request body is missing")
 	case len(data) == 0:

@@ -14,7 +14,7 @@ import (
 const didCaching = "public, max-age=300"
 
 // registryDID is the document of the registry's own did:web: the keys that sign
-// grant tokens and status lists.
+// grant tokens and status lists, and that of permits.
 func (s *server) registryDID(c *gin.Context) {
 	publish(c)
 	send(c, http.StatusOK, "application/did+json", s.registryDocument())
@@ -23,7 +23,7 @@ func (s *server) registryDID(c *gin.Context) {
 func (s *server) registryDocument() did.Document {
 	r := s.Registry
 	token, status := r.TokenKeyID(), r.StatusKeyID()
-	return did.Document{
+	doc := did.Document{
 		Context: did.Strings{did.ContextDID, did.ContextMultikey}, ID: r.DID,
 		VerificationMethod: []did.VerificationMethod{
 			{ID: token, Type: "Multikey", Controller: r.DID, PublicKeyMultibase: r.TokenKey.Public().Multikey()},
@@ -31,6 +31,13 @@ func (s *server) registryDocument() did.Document {
 		},
 		AssertionMethod: []string{token, status},
 	}
+	if r.PermitKey != nil {
+		// Not among those that others pin: a permit is for who asked this registry.
+		permit := r.PermitKeyID()
+		doc.VerificationMethod = append(doc.VerificationMethod, did.VerificationMethod{ID: permit, Type: "Multikey", Controller: r.DID, PublicKeyMultibase: r.PermitKey.Public().Multikey()})
+		doc.CapabilityInvocation = []string{permit}
+	}
+	return doc
 }
 
 // publish lets the answer be kept, and read by the pages of any origin (did:web

@@ -50,6 +50,7 @@ type EvaluationContext struct {
 	Workflow string         `json:"workflow,omitempty" doc:"As domain"`
 	Tool     string         `json:"tool,omitempty" doc:"As domain: base64url SHA-256 of the description of the tool that will be called, in its RFC 8785 form"`
 	Approval *ShownApproval `json:"approval,omitempty" doc:"An approval of this very act, as the result of the request for it had it"`
+	Permit   bool           `json:"permit,omitempty" doc:"Ask for a permit+jwt, for a resource server that is not the one that asks, or wants each act done once"`
 	_        struct{}       `additionalProperties:"true"`
 }
 
@@ -71,6 +72,7 @@ type EvaluationOutcome struct {
 	Folded       bool               `json:"folded,omitempty" doc:"A repeat of a recorded denial, counted there"`
 	Asserted     bool               `json:"pep_asserted,omitempty" doc:"The subject is no agent and proved nothing: it is known by the enforcement point's word"`
 	Repeated     bool               `json:"repeated,omitempty" doc:"The recorded answer to the very same request"`
+	Permit       string             `json:"permit,omitempty" doc:"permit+jwt of this decision, where one was asked for; it counts for 30 seconds, once"`
 	Escalation
 }
 
@@ -115,7 +117,7 @@ func (s *server) decide(ctx context.Context, body []byte) (EvaluationAnswer, err
 	s.Metrics.decision(d)
 	out := EvaluationOutcome{
 		ID: d.ID, Verdict: d.Verdict, Reasons: []EvaluationReason{}, Qualified: d.Qualified, Event: d.Event,
-		PolicyDigest: d.PolicyDigest, Folded: d.Folded, Repeated: d.Repeated, Asserted: d.Asserted,
+		PolicyDigest: d.PolicyDigest, Folded: d.Folded, Repeated: d.Repeated, Asserted: d.Asserted, Permit: d.Permit,
 	}
 	for _, reason := range d.Reasons {
 		out.Reasons = append(out.Reasons, EvaluationReason{reason.Code, reason.Detail, policy.Meanings[reason.Code]})
@@ -156,7 +158,7 @@ func readEvaluation(body []byte) (policy.Request, error) {
 		return policy.Request{}, err
 	}
 	if x := in.Context; x != nil {
-		req.Token, req.Proof, req.Act.Task = x.Token.Tokens, x.Proof, x.Task
+		req.Token, req.Proof, req.Act.Task, req.Permit = x.Token.Tokens, x.Proof, x.Task, x.Permit
 		req.Context = policy.Context{Domain: x.Domain, Workflow: x.Workflow, Tool: x.Tool}
 		if x.Approval != nil {
 			req.Approval = x.Approval.ID

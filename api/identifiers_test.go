@@ -59,7 +59,7 @@ func TestResolveOwn(t *testing.T) {
 	first := w.resolve(a.DID, "")
 	first.wants(t, "did:webvh", 200, "", 1)
 	w.resolve(a.WebDID, "").wants(t, "did:web", 200, "", 1)
-	w.resolve(w.DID, "").wants(t, "the registry's", 200, "", 2)
+	w.resolve(w.DID, "").wants(t, "the registry's", 200, "", 3)
 	if first.doc["id"] != a.DID || first.Header.Get("Content-Type") != "application/did-resolution" || !strings.HasPrefix(first.meta["versionId"].(string), "1-") {
 		t.Errorf("got %s", first.body)
 	}

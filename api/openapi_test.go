@@ -22,6 +22,7 @@ import (
 
 	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/capability"
 	"github.com/writ-registry/writ/registry/did"
 	"github.com/writ-registry/writ/registry/pki"
 	"github.com/writ-registry/writ/registry/registrytest"
@@ -194,6 +195,21 @@ func TestEveryOperation(t *testing.T) {
 	w.Clock.Add(2 * time.Second)
 	entry := json.RawMessage(handed.NextEntry(t, updater, registrytest.Key(71)).Line)
 	h := openHumans(t, w)
+	c, toolKey := w.NewAgent(t, "permitted"), registrytest.Key(72)
+	tool := w.must("POST", "/v1/peps", map[string]any{"name": "tool", "resources": []string{"https://tool.example"}, "jwk": toolKey.Public().JWK()})["secret"].(string)
+	toolGrant := c.Grant(t, "read:invoices", func(n *registry.NewGrant) { n.Audience = []string{"https://tool.example"} })
+	permitted := func() map[string]any {
+		wanted := authzen(c.Ask(t, toolGrant, "read", "invoices", "7", ""))
+		wanted["context"].(map[string]any)["permit"] = true
+		return w.do("POST", "/access/v1/evaluation", wanted, as(tool)).json(t)["context"].(map[string]any)
+	}
+	// Redeemed as it is asked for: until then other rows move authority.
+	redeem := func() any { return map[string]any{"permit": permitted()["permit"]} }
+	permitID := permitted()["id"].(string)
+	outcome, err := capability.SignOutcome(toolKey, capability.OutcomeClaims{Audience: w.Origin, Permit: permitID, Outcome: capability.Executed, IssuedAt: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	type call struct {
 		path string
@@ -210,6 +226,8 @@ func TestEveryOperation(t *testing.T) {
 		noAccess bool   // public
 		as       string // secret; "" = the operator's
 	}{
+		{id: "redeem-permit", good: call{"/v1/permits/redeem", redeem}, bad: call{"/v1/permits/redeem", `{"permit":"x"}`}, as: tool},
+		{id: "report-outcome", good: call{"/v1/permits/" + permitID + "/outcome", map[string]any{"outcome": outcome}}, bad: call{"/v1/permits/" + permitID + "/outcome", `{"outcome":"x"}`}, as: tool},
 		{id: "whoami", good: call{"/v1/whoami", nil}, bad: call{"/v1/whoami?x=1", nil}},
 		{id: "create-org", good: call{"/v1/orgs", `{"name":"acme"}`}, bad: call{"/v1/orgs", `{"name":"acme"}`}},
 		{id: "list-orgs", good: call{"/v1/orgs", nil}, bad: call{"/v1/orgs?limit=0", nil}},
@@ -332,6 +350,12 @@ func TestEveryOperation(t *testing.T) {
 		{id: "get-policies", good: call{"/v1/orgs/operator/policies/1", nil}, bad: call{"/v1/orgs/operator/policies/active", nil}},
 		{id: "dry-run-policies", good: call{"/v1/orgs/operator/policies/1/dry-run?limit=5", nil}, bad: call{"/v1/orgs/operator/policies/1/dry-run?before=x", nil}},
 		{id: "activate-policies", good: call{"/v1/orgs/operator/policies/1/activate", nil}, bad: call{"/v1/orgs/operator/policies/2/activate", nil}},
+		{id: "set-pep-key", good: call{mine + "/key", map[string]any{"jwk": registrytest.Key(73).Public().JWK()}}, bad: call{mine + "/key", `{}`}},
+		{id: "set-pep-routes", good: call{mine + "/routes", `{"audience":"https://mine.example","routes":[{"method":"GET","path":"/a/{id}","action":"read:a","resource":"{id}"}],"credential":"Bearer x"}`},
+			bad: call{mine + "/routes", `{"audience":"https://other.example","routes":[{"method":"GET","path":"/a/{id}","action":"read:a","resource":"{id}"}]}`}},
+		{id: "get-pep-routes", good: call{mine + "/routes", nil}, bad: call{"/v1/peps/x/routes", nil}},
+		{id: "list-outcomes", good: call{"/v1/outcomes?state=executed&agent=" + c.ID, nil}, bad: call{"/v1/outcomes?state=x", nil}},
+		{id: "list-undo", good: call{"/v1/agents/" + c.ID + "/undo", nil}, bad: call{"/v1/agents/x/undo", nil}},
 		{id: "healthz", good: call{"/healthz", nil}, noAccess: true},
 		{id: "readyz", good: call{"/readyz", nil}, noAccess: true},
 		{id: "metrics", good: call{"/metrics", nil}, noAccess: true},
@@ -351,8 +375,11 @@ func TestEveryOperation(t *testing.T) {
 		who := []request{as(cmp.Or(row.as, w.Secret))}
 		if row.noAccess {
 			who = nil
-		} else if r := w.do(method, row.good.path, row.good.body); r.StatusCode != 401 {
+		} else if r := w.do(method, row.good.path, nil); r.StatusCode != 401 {
 			t.Errorf("%s without a credential: %d %s", row.id, r.StatusCode, r.body)
+		}
+		if late, ok := row.good.body.(func() any); ok {
+			row.good.body = late()
 		}
 		if r := w.do(method, row.good.path, row.good.body, who...); r.StatusCode/100 != 2 || w.operation(method, r.Request.URL.EscapedPath()).OperationID != row.id {
 			t.Errorf("%s: %d %s", row.id, r.StatusCode, r.body)

@@ -95,6 +95,7 @@ type NewAction struct {
 	Workflow      string                 `json:"workflow,omitempty"`
 	CompensatedBy string                 `json:"compensated_by,omitempty" doc:"verb:type that undoes it; for a compensable action"`
 	CompensateIn  int64                  `json:"compensate_in,omitempty" doc:"Seconds within which it can be undone"`
+	OutcomeIn     int64                  `json:"outcome_in,omitempty" doc:"Seconds within which the resource says what became of it; 0 = 900"`
 
 	Tool  string          `json:"tool,omitempty" doc:"What it was imported from: the tool, as it calls itself"`
 	Pin   string          `json:"pin,omitempty" doc:"base64url SHA-256 of the tool's description: asserted as another, the action is refused"`

@@ -14,14 +14,22 @@ func (s *server) routePEPs() {
 		DefaultStatus: http.StatusCreated, Summary: "Register an enforcement point; the secret is shown once"}, s.registerPEP)
 	route(s, huma.Operation{OperationID: "list-peps", Method: http.MethodGet, Path: "/v1/peps", Tags: []string{"peps"},
 		Summary: "The enforcement points of an org"}, s.listPEPs)
+	route(s, huma.Operation{OperationID: "set-pep-key", Method: http.MethodPut, Path: "/v1/peps/{pep}/key", Tags: []string{"peps"},
+		Summary: "The key by which an enforcement point signs what became of permitted acts"}, s.setPEPKey)
 }
 
 // NewPEP is the body of register-pep.
 type NewPEP struct {
-	Org         string   `json:"org,omitempty" doc:"Id or name; the caller's own where absent"`
-	Name        string   `json:"name"`
-	Resources   []string `json:"resources" minItems:"1" doc:"Ids of the resource servers it guards: the aud of action proofs"`
-	ContextKeys []string `json:"context_keys,omitempty" doc:"Context members that it may assert"`
+	Org         string     `json:"org,omitempty" doc:"Id or name; the caller's own where absent"`
+	Name        string     `json:"name"`
+	Resources   []string   `json:"resources" minItems:"1" doc:"Ids of the resource servers it guards: the aud of action proofs"`
+	ContextKeys []string   `json:"context_keys,omitempty" doc:"Context members that it may assert"`
+	JWK         *publicJWK `json:"jwk,omitempty" doc:"Public key that signs what became of permitted acts; may be set later"`
+}
+
+// PEPKey is the body of set-pep-key.
+type PEPKey struct {
+	JWK publicJWK `json:"jwk"`
 }
 
 // PEPAnswer is an enforcement point, its credential, and the event that records it.
@@ -32,11 +40,27 @@ type PEPAnswer struct {
 }
 
 func (s *server) registerPEP(ctx context.Context, call registry.Call, in *struct{ Body NewPEP }) (*changed[PEPAnswer], error) {
-	out, err := s.Registry.RegisterPEP(ctx, call, registry.NewPEP(in.Body))
+	b := in.Body
+	n := registry.NewPEP{Org: b.Org, Name: b.Name, Resources: b.Resources, ContextKeys: b.ContextKeys}
+	if b.JWK != nil {
+		n.JWK = b.JWK.RawMessage
+	}
+	out, err := s.Registry.RegisterPEP(ctx, call, n)
 	if err != nil {
 		return nil, err
 	}
 	return change(out, PEPAnswer{out.Value, out.Secret, eventOf(out)}), nil
+}
+
+func (s *server) setPEPKey(ctx context.Context, call registry.Call, in *struct {
+	PEPPath
+	Body PEPKey
+}) (*changed[PEPAnswer], error) {
+	out, err := s.Registry.SetPEPKey(ctx, call, in.PEP, in.Body.JWK.RawMessage)
+	if err != nil {
+		return nil, err
+	}
+	return change(out, PEPAnswer{PEP: out.Value, Event: eventOf(out)}), nil
 }
 
 func (s *server) listPEPs(ctx context.Context, call registry.Call, in *struct {

@@ -197,6 +197,8 @@ func (s *server) routes() *gin.Engine {
 	s.routeApprovals()
 	s.routePolicies()
 	s.routeEntities()
+	s.routePermits()
+	s.routePEPRoutes()
 	e.POST("/v1/enrolments", s.brief, s.stranger, s.strictBody, s.enrol)
 	e.POST("/v1/agents/:agent/recover", s.brief, s.stranger, s.strictBody, s.recoverKey)
 	e.POST("/v1/verify", s.limit, s.authenticated, s.strictBody, s.verify)
@@ -209,6 +211,7 @@ func (s *server) routes() *gin.Engine {
 	e.GET(requestsPath+"/:id", s.limit, s.authenticated, s.accessStatus)
 	e.POST(requestsPath+"/:id/cancel", s.limit, s.authenticated, s.cancelAccess)
 	e.GET(jwksPath, s.verificationKeys)
+	s.routeForwardAuth(e)
 
 	// Public: the log, DIDs, the description of all this.
 	e.GET("/v1/log", s.logState)

@@ -135,6 +135,14 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		"GET /v1/inventory/unregistered": {query: of, shut: true},
 		"PUT /v1/agents/{agent}/custody": shut(map[string]any{"jwk": key.Public().JWK(), "possession": w.Possession(t, key, v["org"], "a")}),
 		"POST /v1/agents/{agent}/did":    shut(map[string]any{"entry": map[string]any{"versionId": "2-x", "versionTime": "", "parameters": map[string]any{}, "state": map[string]any{}, "proof": []any{}}}),
+		"PUT /v1/peps/{pep}/key":         shut(map[string]any{"jwk": key.Public().JWK()}),
+		"PUT /v1/peps/{pep}/routes":      shut(map[string]any{"audience": "https://erp.example", "routes": []any{map[string]any{"method": "GET", "path": "/a", "action": "read:a", "resource": "a"}}}),
+		"GET /v1/peps/{pep}/routes":      shut(nil),
+		"GET /v1/outcomes":               {query: of, shut: true},
+		"GET /v1/agents/{agent}/undo":    shut(nil),
+		// For enforcement points, of what they guard.
+		"POST /v1/permits/redeem":           shut(map[string]any{"permit": "x.y.z"}),
+		"POST /v1/permits/{permit}/outcome": shut(map[string]any{"outcome": "x.y.z"}),
 		// Any org's resource server may ask; who proves nothing is told nothing.
 		"POST /v1/verify":                                                         {body: act},
 		"GET /v1/approvals":                                                       {query: of, shut: true},
@@ -204,7 +212,7 @@ func (v victim) apart(t *testing.T, w *world, thief, method, path string, call t
 	ids := map[string]string{"{org}": v["org"], "{agent}": v["agent"], "{id}": v["grant"], "{cid}": v["event"], "{trust}": v["trust"], "{voucher}": v["voucher"], "{pep}": v["pep"], "{principal}": v["principal"], "{key}": v["key"],
 		"{digest}": v["certificate"], "{root}": v["root"], "{issuer}": v["issuer"], "{sign_in}": v["sign_in"], "{session}": v["session"], "{credential}": v["credential"], "{did}": w.DID,
 		"{approval}": v["approval"], "{authenticator}": v["authenticator"],
-		"{version}": v["version"], "{type}": v["type"]}
+		"{version}": v["version"], "{type}": v["type"], "{permit}": registry.NewID()}
 	if strings.HasPrefix(path, "/access/v1/requests/") {
 		ids["{id}"] = v["approval"]
 	}

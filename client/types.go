@@ -109,15 +109,17 @@ type PEP struct {
 	Name        string    `json:"name"`
 	Resources   []string  `json:"resources"`
 	ContextKeys []string  `json:"context_keys,omitempty"`
+	JWK         *jose.JWK `json:"jwk,omitempty"` // signs outcomes
 	Created     time.Time `json:"created"`
 }
 
 // NewPEP is the input of RegisterPEP.
 type NewPEP struct {
-	Org         string   `json:"org,omitempty"`
-	Name        string   `json:"name"`
-	Resources   []string `json:"resources"` // ids of the resource servers it guards
-	ContextKeys []string `json:"context_keys,omitempty"`
+	Org         string    `json:"org,omitempty"`
+	Name        string    `json:"name"`
+	Resources   []string  `json:"resources"` // ids of the resource servers it guards
+	ContextKeys []string  `json:"context_keys,omitempty"`
+	JWK         *jose.JWK `json:"jwk,omitempty"` // AgentKey.JWK of the key that signs outcomes
 }
 
 // Component is one part of an agent's runtime composition.
@@ -288,6 +290,7 @@ type CatalogueAction struct {
 	Workflow      string `json:"workflow,omitempty"`
 	CompensatedBy string `json:"compensated_by,omitempty"`
 	CompensateIn  int64  `json:"compensate_in,omitempty"` // seconds
+	OutcomeIn     int64  `json:"outcome_in,omitempty"`    // seconds until silence about it is unknown; 0 = 900
 
 	// Of an imported action: the tool, the digest of its description, and what that
 	// suggests until a policy author has reviewed it.
@@ -415,7 +418,8 @@ type Context struct {
 	Task     string            `json:"task,omitempty"`
 	Domain   string            `json:"domain,omitempty"`
 	Workflow string            `json:"workflow,omitempty"`
-	Tool     string            `json:"tool,omitempty"` // digest of the description of the tool that will be called
+	Tool     string            `json:"tool,omitempty"`   // digest of the description of the tool that will be called
+	Permit   bool              `json:"permit,omitempty"` // ask for DecisionContext.Permit
 	// Approval is the result of a request to humans, for the act that it was for.
 	Approval *ShownApproval `json:"approval,omitempty"`
 }
@@ -451,6 +455,7 @@ type DecisionContext struct {
 	PolicyDigest string    `json:"policy_digest"`
 	Folded       bool      `json:"folded,omitempty"`   // a repeat of a recorded denial
 	Repeated     bool      `json:"repeated,omitempty"` // the same request again: the recorded answer
+	Permit       string    `json:"permit,omitempty"`   // permit+jwt, where one was asked for
 
 	EvaluationID  string             `json:"evaluation_id,omitempty"`  // of a step_up
 	Reason        string             `json:"reason,omitempty"`         // as EvaluationID

@@ -73,6 +73,11 @@ const (
 	EventAssertedDecision       = "decision.asserted"
 	EventEntitySet              = "entity.set"
 	EventEntityRemoved          = "entity.removed"
+	EventPEPKeySet              = "pep.key_set"
+	EventPEPRoutesSet           = "pep.routes_set"
+	EventPermitRedeemed         = "permit.redeemed"
+	EventOutcomeReported        = "outcome.reported"
+	EventOutcomeUnknown         = "outcome.unknown"
 )
 
 // RegistryCreated is the first event of every log: whose it is and which keys
@@ -536,6 +541,48 @@ type AuthenticatorChanged struct {
 	Kind          string `json:"kind"`       // key | passkey
 	KeyDigest     string `json:"key_digest"` // thumbprint, or SHA-256 of the credential id
 	Reason        string `json:"reason"`
+}
+
+// PEPKeySet: outcomes that the enforcement point reports are signed by this key.
+type PEPKeySet struct {
+	PEP        string `json:"pep"`
+	Thumbprint string `json:"thumbprint"`
+	Previous   string `json:"previous"` // thumbprint of the key before; "" = there was none
+}
+
+// PEPRoutesSet: requests that proxies ask about for the enforcement point are these
+// acts.
+type PEPRoutesSet struct {
+	PEP    string `json:"pep"`
+	Routes string `json:"routes"` // digest of the JCS form of the table
+	Inject bool   `json:"inject"` // the proxy is given a credential for what it guards
+}
+
+// PermitUsed is the body of permit.redeemed: the enforcement point is about to do the
+// act, and nobody does it again.
+type PermitUsed struct {
+	Permit   string `json:"permit"` // id of the decision
+	DID      string `json:"did"`
+	Audience string `json:"audience"`
+	PEP      string `json:"pep"`
+}
+
+// OutcomeReported: this is what the resource says became of a permitted act.
+type OutcomeReported struct {
+	Permit      string            `json:"permit"` // id of the decision
+	DID         string            `json:"did"`
+	PEP         string            `json:"pep"`
+	Outcome     string            `json:"outcome"`     // executed | failed | not_executed | compensated
+	ReportHash  string            `json:"report_hash"` // SHA-256 of the compact outcome+jwt
+	Commitments map[string]string `json:"commitments"` // report
+}
+
+// OutcomeMissed is the body of outcome.unknown: the resource has not said in time what
+// became of a permitted act.
+type OutcomeMissed struct {
+	Permit   string `json:"permit"` // id of the decision
+	DID      string `json:"did"`
+	Audience string `json:"audience"`
 }
 
 // TimeFormat is how artifacts write a time: RFC 3339, UTC, milliseconds.

@@ -101,6 +101,7 @@ type PEP struct {
 	Name        string    `json:"name"`
 	Resources   []string  `json:"resources"`              // resource server ids, the aud of action proofs
 	ContextKeys []string  `json:"context_keys,omitempty"` // context members it may assert
+	JWK         *jose.JWK `json:"jwk,omitempty"`          // signs what became of permitted acts; nil: it cannot say
 	Created     time.Time `json:"created"`
 }
 
@@ -311,6 +312,7 @@ type CatalogueAction struct {
 	Workflow      string        `json:"workflow,omitempty"`
 	CompensatedBy string        `json:"compensated_by,omitempty"` // verb:type
 	CompensateIn  int64         `json:"compensate_in,omitempty"`  // seconds
+	OutcomeIn     int64         `json:"outcome_in,omitempty"`     // seconds in which the resource says what became of it; 0 = DefaultOutcomeIn
 
 	// Of an entry that was imported: the tool that it is about, and the digest of the
 	// description that was read (package tools). Guess is there until a policy author

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -183,6 +184,7 @@ type NewPEP struct {
 	Name        string
 	Resources   []string
 	ContextKeys []string
+	JWK         json.RawMessage // its public key that signs outcomes; none = it has none yet
 }
 
 // RegisterPEP adds an enforcement point and gives out its credential once.
@@ -192,23 +194,36 @@ func (r *Registry) RegisterPEP(ctx context.Context, call Call, in NewPEP) (Outco
 		return Outcome[PEP]{}, err
 	}
 	p := PEP{ID: NewID(), Name: in.Name, Resources: in.Resources, ContextKeys: in.ContextKeys, Created: r.now()}
+	var key jose.PublicKey
+	if len(in.JWK) > 0 {
+		if key, err = parseKey(in.JWK); err != nil {
+			return Outcome[PEP]{}, err
+		}
+	}
 	secret := NewSecret(ActorPEP)
-	out, err := commit(ctx, r, call, false, func(tx Tx) (PEP, *EventDraft, error) {
+	out, err := commitDraft(ctx, r, call, false, func(tx Tx) (PEP, Draft, error) {
 		org, err := findOrg(tx, call.Caller, in.Org)
 		if err != nil {
-			return p, nil, err
+			return p, Draft{}, err
 		}
 		if err := call.Caller.may(org.ID, RoleRegistrar); err != nil {
-			return p, nil, err
+			return p, Draft{}, err
 		}
 		p.Org = org.ID
 		for i, id := range p.Resources {
 			if err := tx.ClaimResource(id, org.ID); err != nil {
-				return p, nil, resourceTaken(fmt.Sprintf("/resources/%d", i), err)
+				return p, Draft{}, resourceTaken(fmt.Sprintf("/resources/%d", i), err)
 			}
 		}
-		return p, &EventDraft{Type: EventPEPRegistered, Org: org.ID, Body: PEPRegistered{p.ID, p.Resources, nonNil(p.ContextKeys)}},
-			errors.Join(tx.InsertPEP(p), tx.InsertCredential(newCredential(secret, Actor{ActorPEP, p.ID}, r.now())))
+		d := Draft{Events: []EventDraft{{Type: EventPEPRegistered, Org: org.ID, Body: PEPRegistered{p.ID, p.Resources, nonNil(p.ContextKeys)}}}}
+		if key.Valid() {
+			set, err := p.setKey(tx, key)
+			if err != nil {
+				return p, Draft{}, err
+			}
+			d.Events = append(d.Events, set)
+		}
+		return p, d, errors.Join(tx.InsertPEP(p), tx.InsertCredential(newCredential(secret, Actor{ActorPEP, p.ID}, r.now())))
 	})
 	return withSecret(out, secret), err
 }
@@ -309,6 +324,9 @@ func (a CatalogueAction) check(at string) error {
 	}
 	if err := checkLevel(at+"/min_level", a.MinLevel); err != nil {
 		return err
+	}
+	if a.OutcomeIn < 0 || a.OutcomeIn > int64(7*24*time.Hour/time.Second) {
+		return Invalid(at+"/outcome_in", "must be 0 seconds to 7 days, in seconds")
 	}
 	for field, s := range map[string]string{"/domain": a.Domain, "/workflow": a.Workflow} {
 		if s != "" {

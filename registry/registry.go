@@ -31,6 +31,7 @@ type Config struct {
 	DID       string // the registry's own did:web, issuer of tokens
 	TokenKey  jose.Signer
 	StatusKey jose.Signer                                    // signs status lists
+	PermitKey jose.Signer                                    // signs permits; nil: there are none
 	UpdateKey jose.Signer                                    // signs the first entry of the DID logs it holds in custody
 	NextKey   jose.Signer                                    // signs the second of those that were made before Successor
 	Successor func(agent string, n int) (jose.Signer, error) // signs the n-th entry of an agent's DID log, from 2
@@ -60,6 +61,7 @@ type Registry struct {
 	opened     *atomic.Value // of CAOpened: the authority that the log is known to name
 	identities *otter.Cache[string, *identity]
 	waiting    *waiters // for approvals
+	routers    *otter.Cache[string, router]
 }
 
 // published is the trust list as it was last signed.
@@ -75,7 +77,7 @@ func New(c Config) *Registry {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Registry{Config: c, callers: newCallers(), statuses: &statusLists{}, nonces: newNonces(c.Now()), maxDIDLog: maxDIDLog, published: &published{}, opened: &atomic.Value{}, identities: newIdentities(), waiting: &waiters{byID: map[string]*waiter{}}}
+	return &Registry{Config: c, callers: newCallers(), statuses: &statusLists{}, nonces: newNonces(c.Now()), maxDIDLog: maxDIDLog, published: &published{}, opened: &atomic.Value{}, identities: newIdentities(), waiting: &waiters{byID: map[string]*waiter{}}, routers: newRouters()}
 }
 
 // TokenKeyID is the DID URL of the key that signs grant tokens.
@@ -83,6 +85,9 @@ func (r *Registry) TokenKeyID() string { return r.DID + "#" + r.TokenKey.Public(
 
 // StatusKeyID is the DID URL of the key that signs status lists.
 func (r *Registry) StatusKeyID() string { return r.DID + "#" + r.StatusKey.Public().Multikey() }
+
+// PermitKeyID is the DID URL of the key that signs permits.
+func (r *Registry) PermitKeyID() string { return r.DID + "#" + r.PermitKey.Public().Multikey() }
 
 func (r *Registry) now() time.Time { return r.Now().UTC().Truncate(time.Millisecond) }
 
@@ -181,8 +186,14 @@ func commit[T any](ctx context.Context, r *Registry, call Call, urgent bool, run
 // commitDraft runs one use case as a Command. The events that it drafts are the
 // caller's, unless they name another actor; what it returns is the result.
 func commitDraft[T any](ctx context.Context, r *Registry, call Call, urgent bool, run func(Tx) (T, Draft, error)) (Outcome[T], error) {
+	return commitOn(ctx, r, call, Command{Urgent: urgent}, run)
+}
+
+// commitOn is commitDraft for a Command that rests on authority which was read before:
+// its Basis. ErrEpochMoved: it has moved.
+func commitOn[T any](ctx context.Context, r *Registry, call Call, cmd Command, run func(Tx) (T, Draft, error)) (Outcome[T], error) {
 	var out Outcome[T]
-	done, err := r.Store.Commit(ctx, Command{Urgent: urgent, Idem: call.Idem, Run: func(tx Tx) (Draft, error) {
+	cmd.Idem, cmd.Run = call.Idem, func(tx Tx) (Draft, error) {
 		if err := stillMay(tx, call.Caller); err != nil {
 			return Draft{}, err
 		}
@@ -201,7 +212,8 @@ func commitDraft[T any](ctx context.Context, r *Registry, call Call, urgent bool
 			d.Events[i].Trace = call.Trace
 		}
 		return d, nil
-	}})
+	}
+	done, err := r.Store.Commit(ctx, cmd)
 	if err != nil {
 		return Outcome[T]{}, err
 	}

@@ -102,6 +102,7 @@ type Tx interface {
 	ApprovalTx
 	PolicyTx
 	EntityTx
+	PermitTx
 }
 
 // OrgTx holds orgs, their enforcement points and catalogues.
@@ -115,6 +116,10 @@ type OrgTx interface {
 	PEP(id string) (PEP, error)
 	ListPEPs(org string, p Page) ([]PEP, error)
 	InsertPEP(PEP) error
+	UpdatePEP(PEP) error // with BumpEpoch of its org
+	// PEPRoutes returns an enforcement point's table and its sealed credential, "" = none.
+	PEPRoutes(pep string) (r PEPRoutes, secret string, err error)
+	PutPEPRoutes(r PEPRoutes, secret string) error // with BumpEpoch of its org
 	// ClaimResource makes a resource server the org's. Conflict: it is another's.
 	ClaimResource(resource, org string) error
 
@@ -297,6 +302,23 @@ type EnrolmentTx interface {
 	InsertEnrolment(Enrolment) error // Conflict: the workload or the agent has one
 	// SpendToken records that a token was used. Conflict: it was before.
 	SpendToken(digest string, expires, now time.Time) error
+}
+
+// PermitFilter narrows a list of permits; empty fields match all.
+type PermitFilter struct {
+	Org, Agent string
+	State      PermitState
+	Page
+}
+
+// PermitTx holds the permits of qualified decisions, and what became of them.
+type PermitTx interface {
+	Permit(id string) (Permit, error)
+	ListPermits(PermitFilter) ([]Permit, error)
+	InsertPermit(Permit) error
+	UpdatePermit(Permit) error
+	DuePermits(now time.Time, limit int) ([]Permit, error)                 // whose Due has come, the oldest first
+	UndoablePermits(agent string, now time.Time, p Page) ([]Permit, error) // whose Undoable is after now
 }
 
 // ProofUse is the consumption of an action proof.

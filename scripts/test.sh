@@ -18,6 +18,8 @@ fi
 
 redis=yes
 sh scripts/redis.sh || redis=no
+nginx=yes
+sh scripts/nginx.sh || nginx=no
 
 echo "== go vet"
 $GO vet ./...
@@ -27,6 +29,9 @@ echo "== go test -race -tags conformance"
 $GO test -race -tags conformance -run Conformance ./registry/journal ./api ./cmd/writ
 if [ $redis = no ]; then
 	echo "skipped: the tests on a real Redis need redis-server"
+fi
+if [ $nginx = no ]; then
+	echo "skipped: the tests on a real nginx need nginx"
 fi
 if [ $node = no ]; then
 	echo "skipped: contract tests, the Node check of the vectors, sign-in at an OpenID provider and other DID resolvers need Node 20"

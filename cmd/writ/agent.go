@@ -30,7 +30,7 @@ or by its DID; every command takes any of the three.
 	}
 	conn.bind(cmd)
 	cmd.AddCommand(agentNewCmd(conn), agentListCmd(conn), agentShowCmd(conn), agentAskCmd(conn), agentSpawnCmd(conn), agentSponsorCmd(conn),
-		agentExportCmd(conn), agentOffboardCmd(conn), agentImportCmd(conn), agentCompositionCmd(conn), agentCustodyCmd(conn), agentDIDCmd(conn), agentUnregisteredCmd(conn),
+		agentExportCmd(conn), agentOffboardCmd(conn), agentImportCmd(conn), agentCompositionCmd(conn), agentCustodyCmd(conn), agentDIDCmd(conn), agentUnregisteredCmd(conn), agentUndoCmd(conn),
 		agentMoveCmd(conn, "approve", "Let a requested agent act within its grants", func(cmd *cobra.Command, c *client.Client, ref, _ string) (client.Change[client.Agent], error) {
 			return c.ApproveAgent(cmd.Context(), ref)
 		}),

@@ -25,6 +25,7 @@ const (
 	keyCheckpoint = "checkpoint" // signs the log's checkpoints (Ed25519, signed note)
 	keyToken      = "token"      // signs grant tokens (Ed25519)
 	keyStatus     = "status"     // signs status lists (Ed25519)
+	keyPermit     = "permit"     // signs permits (Ed25519)
 	keyUpdate     = "did-update" // signs DID logs in custody (Ed25519)
 	keyNext       = "did-next"   // its pre-rotated successor; only its public half is used until then
 	keyHead       = "head"       // signs heads for ledgers (secp256k1, EIP-712)

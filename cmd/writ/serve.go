@@ -307,6 +307,10 @@ func (s *server) openRegistry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	permit, err := s.keys.ed25519(keyPermit)
+	if err != nil {
+		return err
+	}
 	update, err := s.keys.ed25519(keyUpdate)
 	if err != nil {
 		return err
@@ -338,7 +342,7 @@ func (s *server) openRegistry(ctx context.Context) error {
 	s.registry = registry.New(registry.Config{
 		Certifier: s.certifier, TrustDomain: s.cfg.SPIFFETrustDomain, Workloads: workload.NewVerifiers(issuers, time.Now),
 		Sealer: registry.NewSealer(seal), CheckIssuer: signin.Check(callback, issuers), Passkeys: passkeys,
-		Store: s.journal, Origin: s.Origin, DID: web.String(), TokenKey: token, StatusKey: status, UpdateKey: update, NextKey: next,
+		Store: s.journal, Origin: s.Origin, DID: web.String(), TokenKey: token, StatusKey: status, PermitKey: permit, UpdateKey: update, NextKey: next,
 		Successor: func(agent string, n int) (jose.Signer, error) {
 			return next.Derive(fmt.Sprintf("writ did-update %s %d", agent, n))
 		},
@@ -347,6 +351,7 @@ func (s *server) openRegistry(ctx context.Context) error {
 	s.signIn = signin.New(signin.Config{Registry: s.registry, RedirectURL: callback, ReturnURL: s.Origin + api.SignedOutPath, HTTP: issuers})
 	s.pdp = policy.New(s.journal, s.Origin, token.Public(), nil)
 	s.pdp.Ready, s.pdp.Issuing = s.writable, web.String()
+	s.pdp.Mint(permit, s.registry.PermitKeyID())
 	if s.follower, err = s.openFollower(); err != nil {
 		return err
 	}
@@ -456,7 +461,10 @@ func (s *server) serve(run context.Context, listener net.Listener) error {
 	s.tasks.Go(func() error { return s.checkpoints.Run(run) })
 	s.tasks.Go(func() error { return s.pdp.Run(run) })
 	s.tasks.Go(func() error { return s.follower.Run(run) })
-	s.tasks.Go(func() error { return s.tend(run) })
+	s.tasks.Go(func() error { return s.follow(run, "a DID log does not follow yet", s.registry.Tend) })
+	s.tasks.Go(func() error {
+		return s.follow(run, "outcomes that did not come are not recorded yet", s.registry.Settle)
+	})
 	s.tasks.Go(func() error { return s.usage.Run(run) })
 	s.tasks.Go(func() error { return s.sightings.Run(run) })
 	if s.redis != nil {
@@ -489,14 +497,14 @@ func (s *server) serve(run context.Context, listener net.Listener) error {
 	return nil
 }
 
-// tend lets DID logs follow what was decided, until ctx ends. What it cannot do
-// now it does later: nothing waits for it.
-func (s *server) tend(ctx context.Context) error {
+// follow takes the steps that follow from what was decided and from time, until ctx
+// ends. What it cannot do now it does later: nothing waits for it.
+func (s *server) follow(ctx context.Context, behind string, step func(ctx context.Context, most int) (left int, err error)) error {
 	const every, most = time.Second, 64
 	for {
-		left, err := s.registry.Tend(ctx, most)
+		left, err := step(ctx, most)
 		if err != nil && ctx.Err() == nil {
-			s.log.Warn("a DID log does not follow yet", "err", err)
+			s.log.Warn(behind, "err", err)
 		}
 		wait := every
 		if err == nil && left > 0 {

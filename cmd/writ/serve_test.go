@@ -51,16 +51,16 @@ func testConfig(dir string) serveConfig {
 type running struct {
 	*server
 	*client.Client // the operator's
-	t              *testing.T
+	t              testing.TB
 	stopped        bool
 }
 
-func startWith(t *testing.T, cfg serveConfig) (*server, error) {
+func startWith(t testing.TB, cfg serveConfig) (*server, error) {
 	t.Helper()
 	return startServer(t.Context(), cfg, slog.New(slog.DiscardHandler))
 }
 
-func start(t *testing.T, cfg serveConfig) *running {
+func start(t testing.TB, cfg serveConfig) *running {
 	t.Helper()
 	s, err := startWith(t, cfg)
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/internal/route"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/capability"
 	"github.com/writ-registry/writ/registry/did"
@@ -96,6 +97,11 @@ var events = []struct {
 	{registry.EventEntitySet, noAgent, registry.EntityChanged{}, "What the org knows of a user, group, resource or agent is this from here on."},
 	{registry.EventEntityRemoved, noAgent, registry.EntityChanged{}, "The org knows nothing of it any more."},
 	{registry.EventAssertedDecision, noAgent, registry.AssertedDecision{}, "Whether an act of a subject that is no agent might be done, on the word of an enforcement point, and why."},
+	{registry.EventPEPKeySet, noAgent, registry.PEPKeySet{}, "What the enforcement point reports of permitted acts is signed by this key."},
+	{registry.EventPEPRoutesSet, noAgent, registry.PEPRoutesSet{}, "Requests that proxies ask about for the enforcement point are the acts that this table says."},
+	{registry.EventPermitRedeemed, anAgent, registry.PermitUsed{}, "The enforcement point is about to do a permitted act; nobody does it again."},
+	{registry.EventOutcomeReported, anAgent, registry.OutcomeReported{}, "What the resource says became of a permitted act."},
+	{registry.EventOutcomeUnknown, anAgent, registry.OutcomeMissed{}, "The resource has not said in time what became of a permitted act."},
 	{registry.EventDecision, anAgent, registry.DecisionMade{}, "Whether an act might be done, and why."},
 	{registry.EventCustodyMoved, anAgent, registry.CustodyMoved{}, "The registry has signed its last entry of the agent's DID log; the next is its controller's."},
 	{registry.EventDIDUpdated, anAgent, registry.DIDUpdated{}, "The agent's controller has added an entry to its DID log."},
@@ -175,6 +181,8 @@ var members = map[string]schema{
 	"version": {"type": "integer", "minimum": 1, "maximum": int64(1)<<53 - 1}, "policies": {"type": "integer", "minimum": 0, "maximum": 2000}, "PoliciesActivated.previous": maybeEmpty(digest),
 	"AssertedDecision.catalogue_digest": maybeEmpty(digest),
 	"commitments{}":                     pattern(digest), "action": maybeEmpty(`[^:]+:[^:]+`),
+	"permit": pattern(uuid), "PEPKeySet.previous": maybeEmpty(digest), "routes": pattern(digest), "report_hash": pattern(digest),
+	"outcome": enum("executed", "failed", "not_executed", "compensated"),
 }
 
 // of makes the closed schema of a Go type. Every member without omitempty is
@@ -468,6 +476,28 @@ func TestRecordedEventsFit(t *testing.T) {
 		_, err = h.PDP.Decide(ctx, a.Direct(), req)
 		must(err)
 	}
+	toolKey, err := json.Marshal(registrytest.Key(43).Public().JWK())
+	must(err)
+	set, err := h.SetPEPKey(ctx, call, pep.Caller.ID, toolKey)
+	must(err)
+	pep.Caller.PEP = &set.Value
+	table := route.Table{Audience: registrytest.Origin, Routes: []route.Route{{Method: "GET", Path: "/invoices/{id}", Action: "read:invoices", Resource: "{id}"}}}
+	_, err = h.SetPEPRoutes(ctx, call, registry.NewPEPRoutes{PEP: pep.Caller.ID, Table: table})
+	must(err)
+	for i := range 2 { // what became of one is reported
+		req := a.Ask(t, g, "read", "invoices", "7", "")
+		req.Permit = true
+		d, err := h.PDP.Decide(ctx, pep, req)
+		must(err)
+		_, err = h.RedeemPermit(ctx, pep, d.Permit)
+		must(err)
+		if i == 0 {
+			report, err := capability.SignOutcome(registrytest.Key(43), capability.OutcomeClaims{Audience: registrytest.Origin, Permit: d.ID, Outcome: capability.Executed, IssuedAt: 1})
+			must(err)
+			_, err = h.ReportOutcome(ctx, pep, d.ID, report)
+			must(err)
+		}
+	}
 	unproven := a.Ask(t, g, "read", "invoices", "7", "")
 	unproven.Proof, unproven.Token = "x", capability.Tokens{"x"}
 	_, err = h.PDP.Decide(ctx, pep, unproven)
@@ -519,6 +549,9 @@ func TestRecordedEventsFit(t *testing.T) {
 	_, err = h.RevokeAgent(ctx, call, a.ID, "key-compromise")
 	must(err)
 	_, err = h.Tend(ctx, 10)
+	must(err)
+	h.Clock.Add(time.Hour)
+	_, err = h.Settle(ctx, 10)
 	must(err)
 
 	clerk, err := h.CreatePrincipal(ctx, call, registry.NewPrincipal{Roles: []registry.Role{registry.RoleAuditor}})

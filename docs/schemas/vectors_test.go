@@ -228,6 +228,13 @@ func bodies(commitments map[string]string) []struct {
 			PolicyDigest: fixed("policy", 32), CatalogueDigest: fixed("catalogue", 32), Epochs: map[string]int64{"global": 1, "org": 4},
 			Commitments: only("subject", "payload", "resource"), Folds: true,
 		}},
+		{registry.EventPEPKeySet, acme, "", owner, registry.PEPKeySet{PEP: id(5), Thumbprint: fixed("tool key", 32)}},
+		{registry.EventPEPRoutesSet, acme, "", owner, registry.PEPRoutesSet{PEP: id(5), Routes: fixed("routes", 32), Inject: true}},
+		{registry.EventPermitRedeemed, acme, agent, registry.Actor{Kind: registry.ActorPEP, ID: id(5)}, registry.PermitUsed{Permit: id(18), DID: did, Audience: "https://erp.example", PEP: id(5)}},
+		{registry.EventOutcomeReported, acme, agent, registry.Actor{Kind: registry.ActorPEP, ID: id(5)}, registry.OutcomeReported{
+			Permit: id(18), DID: did, PEP: id(5), Outcome: "executed", ReportHash: fixed("report", 32), Commitments: only("report"),
+		}},
+		{registry.EventOutcomeUnknown, acme, agent, registry.Actor{Kind: registry.ActorRegistry, ID: acme}, registry.OutcomeMissed{Permit: id(19), DID: did, Audience: "https://erp.example"}},
 	}
 }
 
@@ -241,6 +248,7 @@ func disclosures(t *testing.T) (list []disclosureVector, commitments map[string]
 		{Name: "issuer", Value: json.RawMessage(`"https://k8s.example"`)},
 		{Name: "subject", Value: json.RawMessage(`"system:serviceaccount:prod:courier"`)},
 		{Name: "entity", Value: json.RawMessage(`{"type":"user","id":"alice","properties":{"grade":3},"parents":[{"type":"group","id":"staff"}]}`)},
+		{Name: "report", Value: json.RawMessage(`"eyJ.eyJ.tro"`)},
 	} {
 		d.Salt = fixed("salt of "+d.Name, 16)
 		c, err := d.Commitment()

@@ -21,7 +21,8 @@ const (
 	TypAction       = "agent-action+jwt" // Action
 	TypRegistration = "agent-pop+jwt"    // Registration
 	TypComposition  = "composition+jwt"  // Composition
-	TypPermit       = "permit+jwt"       // the decision point's permit; not of this package
+	TypPermit       = "permit+jwt"       // Permit
+	TypOutcome      = "outcome+jwt"      // Outcome
 )
 
 // MaxToken is the longest token of any kind that is parsed, in bytes.
@@ -67,7 +68,7 @@ const (
 	Possession          Code = "possession"
 )
 
-// ProofError is every error about an action or registration proof. Detail may be
+// ProofError is every error about a proof, permit or outcome. Detail may be
 // shown to the caller.
 type ProofError struct {
 	Code   Code

@@ -175,6 +175,8 @@ func TestEveryMemberCounts(t *testing.T) {
 		TypAction:       {action, func(s string) error { _, err := ParseAction(s); return err }},
 		TypRegistration: {registration, func(s string) error { _, err := ParseRegistration(s); return err }},
 		TypComposition:  {composition, func(s string) error { _, err := ParseComposition(s); return err }},
+		TypPermit:       {must[string](t)(SignPermit(issuerKey, "", testPermitClaims(t))), func(s string) error { _, err := ParsePermit(s); return err }},
+		TypOutcome:      {must[string](t)(SignOutcome(agentKey, testOutcomeClaims())), func(s string) error { _, err := ParseOutcome(s); return err }},
 	} {
 		whole := members(t, c.raw, typ)
 		try := func(name string, m map[string]any) {
@@ -392,7 +394,7 @@ func TestRegistration(t *testing.T) {
 // Every verifier refuses every other typ, also when all else is right: the claims
 // are those of the verifier's own kind and only the header says otherwise.
 func TestTypMatrix(t *testing.T) {
-	types := []string{TypGrant, TypAction, TypRegistration, TypComposition, TypPermit, "JWT", "at+jwt", "dpop+jwt", "statuslist+jwt",
+	types := []string{TypGrant, TypAction, TypRegistration, TypComposition, TypPermit, TypOutcome, "JWT", "at+jwt", "dpop+jwt", "statuslist+jwt",
 		"application/" + TypGrant, "application/" + TypAction, strings.ToUpper(TypAction), TypAction + " "}
 	for own, c := range map[string]struct {
 		raw   string
@@ -408,6 +410,10 @@ func TestTypMatrix(t *testing.T) {
 			func(s string) error { _, err := ParseRegistration(s); return err }},
 		TypComposition: {must[string](t)(SignComposition(agentKey, testCompositionClaims())),
 			func(s string) error { _, err := ParseComposition(s); return err }},
+		TypPermit: {must[string](t)(SignPermit(issuerKey, "", testPermitClaims(t))),
+			func(s string) error { _, err := ParsePermit(s); return err }},
+		TypOutcome: {must[string](t)(SignOutcome(agentKey, testOutcomeClaims())),
+			func(s string) error { _, err := ParseOutcome(s); return err }},
 	} {
 		own = strings.TrimPrefix(own, "child ")
 		claims := members(t, c.raw, own)

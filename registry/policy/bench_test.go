@@ -10,14 +10,19 @@ import (
 // BenchmarkDecide is a decision with full cryptography, from request to durable
 // commit, without HTTP: one caller (serial) and many (group commit).
 func BenchmarkDecide(b *testing.B) {
-	for _, c := range []struct{ name, verb, typ string }{{"unqualified", "read", "invoices"}, {"qualified", "create", "shipment"}} {
+	for _, c := range []struct {
+		name, verb, typ string
+		permit          bool
+	}{{"unqualified", "read", "invoices", false}, {"unqualified, permit asked for", "read", "invoices", true}, {"qualified", "create", "shipment", false}, {"qualified, permit asked for", "create", "shipment", true}} {
 		h := registrytest.New(b)
 		h.Catalogue(b, invoices...)
 		a := h.NewAgent(b, "a")
 		g := a.Grant(b, "read:invoices; create:shipment")
 		ask := func(b testing.TB) {
-			d, err := h.PDP.Decide(b.Context(), a.Direct(), a.Ask(b, g, c.verb, c.typ, "1", "{}"))
-			if err != nil || d.Verdict != policy.Permit {
+			req := a.Ask(b, g, c.verb, c.typ, "1", "{}")
+			req.Permit = c.permit
+			d, err := h.PDP.Decide(b.Context(), a.Direct(), req)
+			if err != nil || d.Verdict != policy.Permit || (d.Permit != "") != c.permit {
 				b.Errorf("%+v, %v", d, err)
 			}
 		}

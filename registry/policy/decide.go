@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -42,6 +43,8 @@ type PDP struct {
 	entities  *entities
 	orgs      *otter.Cache[string, *orgStanding]
 	spent     spending
+	permits   jose.Signer // of permits; nil: none are given out
+	permitKey string
 
 	// evaluated is called between the judgement and its commit; tests use it
 	// to let a kill come first.
@@ -169,6 +172,9 @@ func (p *PDP) decide(ctx context.Context, call registry.Call, req Request) (Deci
 		d.ID = id
 		if call.Caller.PEP == nil && d.failure != "" {
 			return Decision{}, unproven(f)
+		}
+		if err := p.mint(req, f, act, &d); err != nil {
+			return Decision{}, err
 		}
 		if p.evaluated != nil {
 			p.evaluated()
@@ -316,6 +322,7 @@ func (r Request) actDigest() (string, error) {
 // digest names the whole request, so that the same enforcement point repeating
 // the same body gets the recorded answer.
 func (r Request) digest(act string) string {
-	form := appendAll(make([]byte, 0, 4096), r.SubjectType, r.Subject, act, r.Proof, r.Context.Domain, r.Context.Workflow, r.Context.Tool)
+	form := appendAll(make([]byte, 0, 4096), r.SubjectType, r.Subject, act, r.Proof, r.Context.Domain, r.Context.Workflow, r.Context.Tool,
+		string(r.Context.Subject), string(r.Context.Resource), r.Approval, strconv.FormatBool(r.Permit))
 	return canon.Digest(appendAll(form, r.Token...))
 }

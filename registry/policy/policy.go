@@ -157,6 +157,7 @@ type Request struct {
 	Proof       string            // agent-action+jwt over the act
 	Context     Context
 	Approval    string // id of an approval of this very act; "" = none
+	Permit      bool   // a permit is asked for (PDP.Mint)
 
 	proof *capability.Action // Proof, parsed, if it was
 }
@@ -187,6 +188,7 @@ type Decision struct {
 	Epochs       []registry.Epoch   `json:"epochs,omitempty"`
 	Binding      *registry.Binding  `json:"binding,omitempty"`  // of a step_up: what humans can be asked to approve
 	Approval     string             `json:"approval,omitempty"` // that this permit consumed
+	Permit       string             `json:"permit,omitempty"`   // permit+jwt, where one was asked for
 	failure      string             // the possession code, for a 401
 }
 

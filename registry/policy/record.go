@@ -94,7 +94,7 @@ func (p *PDP) commit(ctx context.Context, call registry.Call, req Request, f *fa
 					return err
 				}
 			}
-			return f.consume(tx, call.Caller, digest, out)
+			return errors.Join(f.keep(tx, out), f.consume(tx, call.Caller, digest, out))
 		}}
 		if d.Qualified {
 			dr.Events = append([]registry.EventDraft{draft}, used...)

@@ -322,7 +322,7 @@ func (u use) unrecorded(c registry.Caller, f *facts, d Decision) (*Decision, err
 		if !same || d.Verdict != Permit || d.Qualified {
 			return nil, errReplayed
 		}
-		d.ID, d.Repeated = u.first.decision, true
+		d.ID, d.Repeated, d.Permit = u.first.decision, true, "" // its permit was not kept, and it has no other
 		return &d, nil
 	case f.proof.issued <= u.era.watermark:
 		return nil, errForgotten

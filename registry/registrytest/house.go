@@ -144,13 +144,15 @@ func Open(t testing.TB, dir string, opts ...Option) *House {
 	tokens := &Workloads{}
 	r := registry.New(registry.Config{
 		Certifier: &Certifier{}, TrustDomain: TrustDomain, Workloads: tokens,
-		Store: j, Origin: Origin, DID: web.String(), TokenKey: token, StatusKey: Key(4), UpdateKey: update, NextKey: next, Now: clock.Now,
+		Store: j, Origin: Origin, DID: web.String(), TokenKey: token, StatusKey: Key(4), PermitKey: Key(5), UpdateKey: update, NextKey: next, Now: clock.Now,
 		Successor: func(agent string, n int) (jose.Signer, error) { return next.Derive(fmt.Sprint(agent, n)) },
 		LookupTXT: zone.lookup,
 		Sealer:    registry.NewSealer([32]byte{4}), CheckIssuer: func(context.Context, registry.Issuer, bool) error { return nil },
 		Passkeys: passkeys,
 	})
-	return &House{Registry: r, PDP: policy.New(j, Origin, token.Public(), clock.Now), DB: db, Journal: j, Clock: clock, TXT: zone, Tokens: tokens}
+	pdp := policy.New(j, Origin, token.Public(), clock.Now)
+	pdp.Mint(r.PermitKey, r.PermitKeyID())
+	return &House{Registry: r, PDP: pdp, DB: db, Journal: j, Clock: clock, TXT: zone, Tokens: tokens}
 }
 
 // Key is a fixed Ed25519 key.
