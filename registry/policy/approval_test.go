@@ -179,10 +179,14 @@ func TestApprovalRefused(t *testing.T) {
 		"after the catalogue changed": {func(t *testing.T, p *payment, _ registry.Approval, _ *policy.Request) {
 			p.Catalogue(t, append(slices.Clone(invoices), registry.CatalogueAction{Action: "zap:disk", Reversibility: registry.Irreversible})...)
 		}, policy.ApprovalMismatch},
-		"after the policy changed": {func(t *testing.T, _ *payment, _ registry.Approval, _ *policy.Request) {
-			was := policy.PolicyDigest
-			policy.PolicyDigest = canon.Digest([]byte("another policy"))
-			t.Cleanup(func() { policy.PolicyDigest = was })
+		"after the policy changed": {func(t *testing.T, p *payment, _ registry.Approval, _ *policy.Request) {
+			set, err := p.DraftPolicies(t.Context(), p.Call(), registry.HouseOrg, `forbid(principal, action, resource) when { context has workflow && context.workflow == "closing" };`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.ActivatePolicies(t.Context(), p.Call(), registry.HouseOrg, set.Value.Version); err != nil {
+				t.Fatal(err)
+			}
 		}, policy.ApprovalMismatch},
 		"after the rule changed": {func(t *testing.T, p *payment, _ registry.Approval, _ *policy.Request) {
 			p.rules(t, registry.ApprovalRule{Quorum: 2, Role: registry.RoleApprover, Lifetime: 60})
