@@ -24,7 +24,7 @@ const (
 func clientCommands() []*cobra.Command {
 	return []*cobra.Command{
 		newDemoCmd(), newOrgCmd(), newTrustCmd(), newPrincipalCmd(), newPEPCmd(), newCatalogueCmd(), newPolicyCmd(), newAgentCmd(), newVoucherCmd(), newApprovalCmd(), newKeyCmd(), newCertCmd(), newEnrolCmd(), newGrantCmd(),
-		newSignCmd(), newExplainCmd(), newReceiptCmd(), newVerifyCmd(), newKillCmd(), newLogCmd(), newChainCmd(), newOutcomeCmd(), newProxyCmd(),
+		newSignCmd(), newExplainCmd(), newReceiptCmd(), newVerifyCmd(), newKillCmd(), newLogCmd(), newChainCmd(), newOutcomeCmd(),
 	}
 }
 

@@ -30,8 +30,10 @@ func newDemoCmd() *cobra.Command {
 		Use:   "demo",
 		Short: "Show the whole loop: agents ask, the registry decides, the chain holds it",
 		Long: `Start a registry with a chain of its own in a temporary folder and play a day of
-four agents on it: what they may do is permitted, what they may not is denied,
-what cannot be undone waits for a human, and stops stop. Then prove it: every
+some agents on it: what they may do is permitted, what they may not is denied, a
+grant is handed on narrower and not wider, what cannot be undone waits for a human
+and is done once, stops stop, and nginx (where there is one) lets nothing through
+that is not permitted. Then prove it: every
 event is anchored, every receipt verified offline and on the chain, tampered ones
 and another history are refused.
 
@@ -68,6 +70,7 @@ type demoResult struct {
 	Anchor    demoAnchor     `json:"anchor"`
 	Rewrites  []demoRewrite  `json:"rewrites"`
 	Log       demoLog        `json:"log"`
+	Nginx     bool           `json:"nginx"` // one was here, and stopped what it must
 	Surprises []string       `json:"surprises,omitempty"`
 	ElapsedMS int64          `json:"elapsed_ms"`
 }
@@ -124,6 +127,8 @@ type demo struct {
 	other      *client.Client // another one before the same system
 	org        client.Org
 	erp        string // the resource server that the gateways guard
+	bank       string // another one
+	relayed    int    // proven acts that nginx asked about
 	rpc        string
 	tryRewrite func(context.Context) error // nil: the log's head key is out of reach
 	events     []client.Event
@@ -173,7 +178,7 @@ func (d *demo) play(ctx context.Context, o demoOptions) (err error) {
 	}()
 	for _, step := range []func(context.Context) error{
 		d.found, d.invoices, d.logistics, d.trading, d.irreversible, d.replays,
-		d.rotation, d.family, d.partners, d.anchored, d.receipts, d.rewrites,
+		d.rotation, d.family, d.delegation, d.payment, d.gate, d.partners, d.anchored, d.receipts, d.rewrites,
 	} {
 		if err := step(ctx); err != nil {
 			return err

@@ -168,7 +168,7 @@ func (d *demo) proven() int {
 			events[dec.Event] = true
 		}
 	}
-	return len(events)
+	return len(events) + d.relayed
 }
 
 // verifyOne checks one receipt, and its refusal once it is changed.

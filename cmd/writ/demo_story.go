@@ -19,6 +19,7 @@ import (
 const (
 	demoERP      = "https://erp.demo.example"
 	demoExchange = "https://exchange.demo.example"
+	demoBank     = "https://bank.demo.example"
 )
 
 // possessionFailed is the reason where an act was not proven to be the agent's.
@@ -51,7 +52,8 @@ func (d *demo) found(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.org, d.erp = org.Value, demoERP+"/"+hex.EncodeToString(suffix[:]) // a resource server is one org's
+	d.org = org.Value
+	d.erp, d.bank = demoERP+"/"+hex.EncodeToString(suffix[:]), demoBank+"/"+hex.EncodeToString(suffix[:]) // a resource server is one org's
 	owner, err := d.client.CreatePrincipal(ctx, client.NewPrincipal{Org: d.org.ID, DisplayName: "Demo owner", Roles: []string{"owner"}})
 	if err != nil {
 		return err
@@ -77,21 +79,7 @@ func (d *demo) found(ctx context.Context) error {
 
 // agent registers an agent, approves it and gives it a grant.
 func (d *demo) agent(ctx context.Context, name, purpose, capabilities, aud string) (*demoAgent, error) {
-	file, agent, err := enroll(ctx, d.client, client.NewAgent{Name: name, Purpose: purpose})
-	if err != nil {
-		return nil, fmt.Errorf("register %s: %w", name, err)
-	}
-	if _, err := d.client.ApproveAgent(ctx, agent.Value.ID); err != nil {
-		return nil, fmt.Errorf("approve %s: %w", name, err)
-	}
-	grant, err := d.client.IssueGrant(ctx, client.NewGrant{Agent: agent.Value.ID, Capabilities: capabilities, Audience: []string{aud}})
-	if err != nil {
-		return nil, fmt.Errorf("grant to %s: %w", name, err)
-	}
-	file.Hold(grant.Value)
-	d.result.Agents = append(d.result.Agents, demoAgentID{name, file.DID})
-	d.fields("did", shortDID(file.DID), "grant", grant.Value.Capabilities)
-	return &demoAgent{file, grant.Value}, nil
+	return d.granted(ctx, client.NewAgent{Name: name, Purpose: purpose}, client.NewGrant{Capabilities: capabilities, Audience: []string{aud}})
 }
 
 // shortDID leaves the middle of a long DID out; --json has all of it.
@@ -137,6 +125,11 @@ func (d *demo) ask(ctx context.Context, a *demoAgent, via *client.Client, want d
 
 // put sends a request as it is and compares the decision with what is expected.
 func (d *demo) put(ctx context.Context, a *demoAgent, via *client.Client, req client.EvaluationRequest, want demoAct) error {
+	_, err := d.decision(ctx, a, via, req, want)
+	return err
+}
+
+func (d *demo) decision(ctx context.Context, a *demoAgent, via *client.Client, req client.EvaluationRequest, want demoAct) (client.Decision, error) {
 	door, caller := via, "pep"
 	if via == nil {
 		door, caller = d.client.As(""), "agent"
@@ -144,14 +137,11 @@ func (d *demo) put(ctx context.Context, a *demoAgent, via *client.Client, req cl
 	got, err := door.Evaluate(ctx, req)
 	resource := req.Resource.Type + "/" + req.Resource.ID
 	if err != nil {
-		return fmt.Errorf("%s: %s %s: %w", a.Name, req.Action.Name, resource, err)
+		return got, fmt.Errorf("%s: %s %s: %w", a.Name, req.Action.Name, resource, err)
 	}
-	rec := demoDecision{Agent: a.Name, Action: req.Action.Name, Resource: resource, Via: caller, Verdict: got.Context.Verdict, Reasons: []string{}}
+	rec := demoDecision{Agent: a.Name, Action: req.Action.Name, Resource: resource, Via: caller, Verdict: got.Context.Verdict, Reasons: reasonCodes(got)}
 	if got.Context.Event != nil {
 		rec.Event = got.Context.Event.CID
-	}
-	for _, r := range got.Context.Reasons {
-		rec.Reasons = append(rec.Reasons, r.Code)
 	}
 	d.result.Decisions = append(d.result.Decisions, rec)
 	d.line(rec.Verdict, req.Action.Name+" "+resource, first(want.note, strings.Join(rec.Reasons, ", ")))
@@ -161,7 +151,7 @@ func (d *demo) put(ctx context.Context, a *demoAgent, via *client.Client, req cl
 	d.check(rec.Verdict == want.verdict && got.Decision == (want.verdict == client.Permit), "%s %s: %s was expected, it is %s %q", rec.Action, rec.Resource, want.verdict, rec.Verdict, rec.Reasons)
 	d.check(want.reason == "" && len(rec.Reasons) == 0 || slices.Contains(rec.Reasons, want.reason), "%s %s: reason %q was expected, they are %q", rec.Action, rec.Resource, want.reason, rec.Reasons)
 	d.check(rec.Event != "", "%s %s: the decision left no evidence", rec.Action, rec.Resource)
-	return nil
+	return got, nil
 }
 
 // line writes one outcome.

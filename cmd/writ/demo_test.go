@@ -31,6 +31,7 @@ func checkDemo(t *testing.T, r demoResult, rewrites int) {
 		{"invoices", "read", client.Permit}, {"invoices", "execute", client.Deny},
 		{"logistics", "create", client.Permit}, {"logistics", "cancel", client.Deny},
 		{"trading", "place", client.Permit}, {"trading", "place", client.Deny}, {"records", "erase", client.StepUp},
+		{"courier", "create", client.Permit}, {"courier", "create", client.Deny}, {"payer", "execute", client.StepUp}, {"payer", "execute", client.Permit},
 	} {
 		if !seen[k] {
 			t.Errorf("no decision %v", k)
@@ -38,6 +39,9 @@ func checkDemo(t *testing.T, r demoResult, rewrites int) {
 	}
 	if !vias["pep"] || !vias["agent"] {
 		t.Errorf("decisions only through %v", vias)
+	}
+	if r.Nginx != (findNginx() != "") {
+		t.Errorf("nginx: %v", r.Nginx)
 	}
 	n := r.Receipts.Verified
 	if n < len(r.Decisions) || r.Receipts.OnChain != n || r.Receipts.TamperedRejected != n || r.Receipts.AgentSigned == 0 {

@@ -1,15 +1,12 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -130,58 +127,24 @@ func (g *guarded) send(t testing.TB, r *http.Request) (res *http.Response, reach
 // nginx starts a real one with the example's configuration before the tool.
 func (g *guarded) nginx(t testing.TB) string {
 	t.Helper()
-	bin, err := exec.LookPath("nginx")
-	if err != nil {
-		if bin, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
-			t.Skip("no nginx: scripts/nginx.sh installs it where it may")
-		}
+	bin := findNginx()
+	if bin == "" {
+		t.Skip("no nginx: scripts/nginx.sh installs it where it may")
 	}
-	conf, err := os.ReadFile("../../examples/nginx/writ.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	run := t.TempDir()
-	address := free(t)
-	text := strings.NewReplacer("RUN/", run+"/", "listen LISTEN", "listen "+address, "server REGISTRY", "server "+host(g.server.URL), "server TOOL", "server "+host(g.tool.URL), "Bearer CREDENTIAL", "Bearer "+g.secret).Replace(string(conf))
 	// The same without the question, for what that costs.
-	text = strings.Replace(text, "\t\tlocation / {", "\t\tlocation /open/ { proxy_pass http://tool; proxy_http_version 1.1; proxy_set_header Connection \"\"; }\n\t\tlocation / {", 1)
-	path := filepath.Join(run, "nginx.conf")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+	open := func(conf string) string {
+		return strings.Replace(conf, "\t\tlocation / {", "\t\tlocation /open/ { proxy_pass http://tool; proxy_http_version 1.1; proxy_set_header Connection \"\"; }\n\t\tlocation / {", 1)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	nginx := exec.CommandContext(ctx, bin, "-p", run, "-c", path, "-e", filepath.Join(run, "error.log"))
-	nginx.Cancel = func() error { return nginx.Process.Signal(os.Interrupt) } // ends its workers as well
-	if err := nginx.Start(); err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cancel(); _ = nginx.Wait() })
-	for end := time.Now().Add(30 * time.Second); ; {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			conn.Close()
-			return "http://" + address
-		}
-		if time.Now().After(end) {
-			log, _ := os.ReadFile(filepath.Join(run, "error.log"))
-			t.Fatalf("nginx does not answer: %v\n%s", err, log)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-func host(url string) string { return strings.TrimPrefix(url, "http://") }
-
-// free is an address that nobody listens at.
-func free(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	front, stop, err := startNginx(t.Context(), bin, g.server.URL, g.tool.URL, g.secret, open)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return front
 }
 
 // TestNginx: what is not proven, not permitted or not known never reaches the tool,

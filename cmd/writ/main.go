@@ -57,7 +57,7 @@ func newRootCmd() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServeCmd())
+	root.AddCommand(newServeCmd(), newProxyCmd())
 	root.AddCommand(clientCommands()...)
 	return root
 }

@@ -54,6 +54,7 @@ var own = map[string][]string{
 	"internal/workload":            {"internal/canon", "internal/jose", "registry", "registry/pki"},
 	"internal/resolve":             {"internal/canon", "registry/did"},
 	"anchor/tlog":                  {},
+	"examples/nginx":               {},
 	"internal/route":               {"internal/canon", "registry/capability"},
 	"registry":                     {"internal/canon", "internal/jose", "internal/route", "registry/did", "registry/capability", "registry/pki", "registry/statuslist", "registry/cedar"},
 	"registry/policy":              {"internal/canon", "internal/jose", "internal/trace", "registry", "registry/capability", "registry/cedar", "registry/did", "registry/statuslist"},
