@@ -1,0 +1,213 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/writ-registry/writ/registry"
+)
+
+// certificationPolicy is the behaviour that the scenario requires (c-1-4).
+const certificationPolicy = `
+@id("1") permit (principal == User::"alice", action == Action::"read:record", resource);
+@id("2") permit (principal == User::"alice", action == Action::"write:record", resource)
+	unless { resource has status && resource.status == "archived" };
+@id("3") permit (principal == User::"bob", action == Action::"read:record", resource);
+@id("6") permit (principal is User, action == Action::"write:record", resource)
+	when { principal has role && principal.role == "admin" && resource has status && resource.status == "archived" };
+@id("7") permit (principal == User::"alice", action == Action::"delete:record", resource)
+	when { context.arguments has soft && context.arguments.soft == true };
+`
+
+// certified is a registry with the fixture of the scenario (c-1), and the
+// enforcement point that asks as the harness does.
+func certified(t *testing.T) (*world, request) {
+	t.Helper()
+	w := open(t)
+	w.Catalogue(t,
+		registry.CatalogueAction{Action: "read:record", Reversibility: registry.Reversible},
+		registry.CatalogueAction{Action: "write:record", Reversibility: registry.Reversible},
+		registry.CatalogueAction{Action: "delete:record", Reversibility: registry.Reversible},
+	)
+	for path, properties := range map[string]string{"user/alice": `{}`, "user/bob": `{"role":"admin"}`, "record/record-1": `{"status":"active"}`, "record/record-2": `{"status":"archived"}`} {
+		w.must("PUT", "/v1/orgs/operator/entities/"+path, `{"properties":`+properties+`}`)
+	}
+	draft := w.must("POST", "/v1/orgs/operator/policies", map[string]any{"text": certificationPolicy})
+	set := draft["policies"].(map[string]any)
+	w.must("POST", fmt.Sprintf("/v1/orgs/operator/policies/%v/activate", set["version"]), nil)
+	pep := w.must("POST", "/v1/peps", map[string]any{
+		"name": "harness", "resources": []string{"https://harness.example"}, "context_keys": []string{"subject.properties", "resource.properties"},
+	})["secret"].(string)
+	return w, as(pep)
+}
+
+// TestCertification is the AuthZEN Authorization API 1.0 certification scenario: levels
+// Basic, Batch and Discovery, with their sub-levels, by the ids of its tests. Search is
+// not built.
+func TestCertification(t *testing.T) {
+	w, harness := certified(t)
+	const (
+		alice = `"subject":{"type":"user","id":"alice"}`
+		bob   = `"subject":{"type":"user","id":"bob"}`
+		admin = `"subject":{"type":"user","id":"bob","properties":{"role":"admin"}}`
+		read  = `"action":{"name":"read"}`
+		write = `"action":{"name":"write"}`
+		rec1  = `"resource":{"type":"record","id":"record-1"}`
+		rec2  = `"resource":{"type":"record","id":"record-2"}`
+		live  = `"resource":{"type":"record","id":"record-1","properties":{"status":"active"}}`
+		shut  = `"resource":{"type":"record","id":"record-2","properties":{"status":"archived"}}`
+		soft  = `"action":{"name":"delete","properties":{"soft":true}}`
+		hard  = `"action":{"name":"delete","properties":{"soft":false}}`
+	)
+	body := func(members ...string) string {
+		out := "{"
+		for i, m := range members {
+			if i > 0 {
+				out += ","
+			}
+			out += m
+		}
+		return out + "}"
+	}
+	decision := func(t *testing.T, path, body string) any {
+		t.Helper()
+		r := w.do("POST", path, body, harness)
+		if r.StatusCode != 200 || r.Header.Get("Content-Type") != "application/json" {
+			t.Fatalf("%d %s", r.StatusCode, r.body)
+		}
+		v := r.json(t)
+		if c, ok := v["context"]; ok {
+			if _, ok := c.(map[string]any); !ok {
+				t.Errorf("context is %T", c)
+			}
+		}
+		return v["decision"]
+	}
+
+	t.Run("Basic", func(t *testing.T) {
+		for name, c := range map[string]struct {
+			body string
+			want bool
+		}{
+			"c-2-2-1 permit":                         {body(alice, read, rec1), true},
+			"c-2-2-2 deny":                           {body(bob, write, rec1), false},
+			"c-2-2-3 context":                        {body(alice, read, rec1, `"context":{"time":"2025-06-27T18:03-07:00","ip":"192.168.1.1"}`), true},
+			"c-2-2-4 deny by resource properties":    {body(alice, write, shut), false},
+			"c-2-2-5 permit by subject properties":   {body(admin, write, shut), true},
+			"c-2-2-6 permit by action properties":    {body(alice, soft, rec1), true},
+			"c-2-2-7 deny by action properties":      {body(alice, hard, rec1), false},
+			"c-2-2-9 unknown members":                {body(alice, read, rec1, `"foo":"bar"`, `"futureField":{"nested":true}`), true},
+			"rule 2":                               {body(alice, write, rec1), true},
+			"rule 3":                               {body(bob, read, rec1), true},
+			"rule 6, of what is stored":            {body(bob, write, rec2), true},
+			"rule 5, whatever is asserted instead": {body(alice, write, `"resource":{"type":"record","id":"record-2","properties":{"status":"active"}}`), false},
+			"c-2-2-8 more properties": {body(`"subject":{"type":"user","id":"alice","properties":{"department":"Sales","role":"manager"}}`, `"action":{"name":"read","properties":{"method":"GET"}}`,
+				`"resource":{"type":"record","id":"record-1","properties":{"status":"active","owner":"bob"}}`), true},
+		} {
+			t.Run(name, func(t *testing.T) {
+				for range 3 { // c-2-6: the same decision each time
+					if got := decision(t, evaluation, c.body); got != c.want {
+						t.Errorf("got %v", got)
+					}
+				}
+			})
+		}
+		for name, text := range map[string]string{
+			"c-2-4-1 no subject": body(read, rec1), "c-2-4-1 no action": body(alice, rec1), "c-2-4-1 no resource": body(alice, read),
+			"c-2-4-2 subject without type": body(`"subject":{"id":"alice"}`, read, rec1), "c-2-4-2 subject without id": body(`"subject":{"type":"user"}`, read, rec1),
+			"c-2-4-2 action without name": body(alice, `"action":{}`, rec1), "c-2-4-2 resource without type": body(alice, read, `"resource":{"id":"record-1"}`),
+			"c-2-4-2 resource without id": body(alice, read, `"resource":{"type":"record"}`), "c-2-4-4 malformed": `{"subject":`, "c-2-4-5 empty": "",
+			"c-2-4-6 subject is text": body(`"subject":"alice"`, read, rec1), "c-2-4-6 name is a number": body(alice, `"action":{"name":123}`, rec1),
+		} {
+			if r := w.do("POST", evaluation, text, harness); r.StatusCode != 400 {
+				t.Errorf("%s: %d %s", name, r.StatusCode, r.body)
+			}
+		}
+		if r := w.do("POST", evaluation, body(alice, read, rec1), harness, header("Content-Type", "text/plain")); r.StatusCode != 400 {
+			t.Errorf("c-2-4-3 another content type: %d", r.StatusCode)
+		}
+		if r := w.do("POST", evaluation, body(alice, read, rec1), harness, header("X-Request-ID", "bfe9eb29")); r.Header.Get("X-Request-Id") != "bfe9eb29" {
+			t.Errorf("c-2-5-1 X-Request-ID: %q", r.Header.Get("X-Request-Id"))
+		}
+	})
+
+	t.Run("Batch", func(t *testing.T) {
+		for name, c := range map[string]struct {
+			body string
+			want []any // nil: not validated
+		}{
+			"c-3-2-1 evaluations":       {body(alice, read, `"evaluations":[{`+rec1+`},{`+rec2+`}]`), []any{true, nil}},
+			"c-3-2-2 decisions":         {body(bob, rec1, `"evaluations":[{`+read+`},{`+write+`}]`), []any{true, false}},
+			"c-3-2-3 properties":        {body(alice, write, `"evaluations":[{`+live+`},{`+shut+`}]`), []any{true, false}},
+			"c-3-2-4 subject's":         {body(write, shut, `"evaluations":[{`+alice+`},{`+admin+`}]`), []any{false, true}},
+			"c-3-2-5 no defaults":       {body(`"evaluations":[` + body(alice, read, rec1) + `,` + body(bob, write, rec1) + `]`), []any{true, false}},
+			"c-3-2-6 context inherited": {body(alice, read, `"context":{"time":"a"}`, `"evaluations":[{`+rec1+`},{`+rec2+`,"context":{"source":"b"}}]`), []any{true, nil}},
+			"c-3-2-7 all inherited":     {body(alice, write, live, `"evaluations":[{},{`+shut+`}]`), []any{true, false}},
+			"c-3-4-1 one has failed":    {body(alice, read, `"options":{"evaluations_semantic":"execute_all"}`, `"evaluations":[{`+rec1+`},{}]`), []any{true, false}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				r := w.do("POST", evaluations, c.body, harness)
+				if r.StatusCode != 200 {
+					t.Fatalf("%d %s", r.StatusCode, r.body)
+				}
+				got := r.json(t)["evaluations"].([]any)
+				if len(got) != len(c.want) {
+					t.Fatalf("%d evaluations: %s", len(got), r.body)
+				}
+				for i, want := range c.want {
+					d, ok := got[i].(map[string]any)["decision"].(bool)
+					if !ok || want != nil && d != want {
+						t.Errorf("%d: %s", i, r.body)
+					}
+				}
+			})
+		}
+		for _, more := range []string{"", `,"evaluations":[]`} { // c-3-4-2, c-3-4-3
+			if got := decision(t, evaluations, "{"+alice+","+read+","+rec1+more+"}"); got != true {
+				t.Errorf("without evaluations (%q): %v", more, got)
+			}
+		}
+	})
+
+	t.Run("Discovery", func(t *testing.T) {
+		r := w.do("GET", "/.well-known/authzen-configuration", nil)
+		if r.StatusCode != 200 || r.Header.Get("Content-Type") != "application/json" {
+			t.Fatalf("%d %s", r.StatusCode, r.Header.Get("Content-Type"))
+		}
+		meta := r.json(t)
+		if meta["policy_decision_point"] != w.Origin {
+			t.Errorf("policy_decision_point %v", meta["policy_decision_point"])
+		}
+		for _, name := range []string{"access_evaluation_endpoint", "access_evaluations_endpoint"} {
+			if s, _ := meta[name].(string); !slices.Contains([]string{w.Origin + evaluation, w.Origin + evaluations}, s) {
+				t.Errorf("%s: %v", name, meta[name])
+			}
+		}
+		if list, ok := meta["capabilities"]; ok {
+			for _, c := range list.([]any) {
+				if _, ok := c.(string); !ok {
+					t.Errorf("capabilities %v", list)
+				}
+			}
+		}
+	})
+}
+
+// TestCertificationIsByProperties: the fixture says nothing of what it is not told.
+func TestCertificationIsByProperties(t *testing.T) {
+	w, harness := certified(t)
+	ask := func(id, status string) bool {
+		t.Helper()
+		properties, err := json.Marshal(map[string]string{"status": status})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := w.do("POST", evaluation, `{"subject":{"type":"user","id":"alice"},"action":{"name":"write"},"resource":{"type":"record","id":"`+id+`","properties":`+string(properties)+`}}`, harness)
+		return r.json(t)["decision"] == true
+	}
+	if !ask("record-3", "active") || ask("record-3", "archived") {
+		t.Error("of a resource that nothing is stored of, what is asserted counts")
+	}
+}
