@@ -91,14 +91,14 @@ func TestCertification(t *testing.T) {
 			body string
 			want bool
 		}{
-			"c-2-2-1 permit":                         {body(alice, read, rec1), true},
-			"c-2-2-2 deny":                           {body(bob, write, rec1), false},
-			"c-2-2-3 context":                        {body(alice, read, rec1, `"context":{"time":"2025-06-27T18:03-07:00","ip":"192.168.1.1"}`), true},
-			"c-2-2-4 deny by resource properties":    {body(alice, write, shut), false},
-			"c-2-2-5 permit by subject properties":   {body(admin, write, shut), true},
-			"c-2-2-6 permit by action properties":    {body(alice, soft, rec1), true},
-			"c-2-2-7 deny by action properties":      {body(alice, hard, rec1), false},
-			"c-2-2-9 unknown members":                {body(alice, read, rec1, `"foo":"bar"`, `"futureField":{"nested":true}`), true},
+			"c-2-2-1 permit":                       {body(alice, read, rec1), true},
+			"c-2-2-2 deny":                         {body(bob, write, rec1), false},
+			"c-2-2-3 context":                      {body(alice, read, rec1, `"context":{"time":"2025-06-27T18:03-07:00","ip":"192.168.1.1"}`), true},
+			"c-2-2-4 deny by resource properties":  {body(alice, write, shut), false},
+			"c-2-2-5 permit by subject properties": {body(admin, write, shut), true},
+			"c-2-2-6 permit by action properties":  {body(alice, soft, rec1), true},
+			"c-2-2-7 deny by action properties":    {body(alice, hard, rec1), false},
+			"c-2-2-9 unknown members":              {body(alice, read, rec1, `"foo":"bar"`, `"futureField":{"nested":true}`), true},
 			"rule 2":                               {body(alice, write, rec1), true},
 			"rule 3":                               {body(bob, read, rec1), true},
 			"rule 6, of what is stored":            {body(bob, write, rec2), true},
