@@ -18,7 +18,7 @@ run: build ## serve a registry with its own chain, data in ./writ-data
 demo: build ## the whole loop on real parts, in a temporary folder
 	@$(BIN)/writ demo
 
-test: ## every test against the real parts (Go with the race detector; Foundry and an OpenID provider where Node is)
+test: ## every test against the real parts (Go, again with the race detector; Foundry and an OpenID provider where Node is)
 	@sh scripts/test.sh
 
 lint: ## gofmt, go vet, golangci-lint
