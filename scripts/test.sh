@@ -1,7 +1,8 @@
 #!/bin/sh
 # Every test, against the real parts: Go, and again with the race detector where
-# things happen at once, the contracts with Foundry, the vectors, an OpenID provider and other DID resolvers with Node. Without Node
-# the last four are skipped, and the last lines say so.
+# things happen at once; the contracts with Foundry; the vectors, an OpenID provider
+# and other DID resolvers with Node. Without Node the last four are skipped, and the
+# last lines say so.
 set -eu
 cd "$(dirname "$0")/.."
 GO=${GO:-go}
