@@ -40,7 +40,7 @@ func (u *uses) visit(n ast.IsNode) {
 	case ast.NodeTypeAccess:
 		u.at(n)
 	case ast.NodeTypeHas:
-		u.at(ast.NodeTypeAccess{StrOpNode: n.StrOpNode})
+		u.at(ast.NodeTypeAccess(n))
 	case ast.NodeTypeLike:
 		u.take(n.Arg, resolved.StringType{})
 	case ast.NodeTypeNot:

@@ -131,7 +131,7 @@ func mcpTools(data []byte) ([]json.RawMessage, error) {
 		if err := json.Unmarshal(data, &whole); err != nil {
 			return nil, errorf("", "is no list of tools")
 		}
-		list = append(whole.Tools, whole.Result.Tools...)
+		list = slices.Concat(whole.Tools, whole.Result.Tools)
 	}
 	switch {
 	case len(list) == 0:
