@@ -53,13 +53,7 @@ type Approval struct {
 // Errors: *ProofError with Malformed or Lifetime, or the signer's own.
 func SignApproval(s jose.Signer, c ApprovalClaims) (string, error) {
 	c.Issuer = s.Public().ThumbprintURI()
-	if err := c.check(); err != nil {
-		return "", refuse(Malformed, err.Error())
-	}
-	if err := checkWindow(c.IssuedAt, c.Expires, time.Unix(c.IssuedAt, 0)); err != nil {
-		return "", err
-	}
-	return jose.Sign(s, TypApproval, "", c)
+	return sealFresh(s, TypApproval, "", c, c.IssuedAt, c.Expires)
 }
 
 // ParseApproval reads an answer of at most MaxToken bytes and checks its shape.
@@ -67,11 +61,8 @@ func SignApproval(s jose.Signer, c ApprovalClaims) (string, error) {
 func ParseApproval(raw string) (*Approval, error) {
 	a := &Approval{}
 	var err error
-	if a.token, err = parse(raw, TypApproval, &a.claims); err == nil {
-		err = a.claims.check()
-	}
-	if err != nil {
-		return nil, refuse(Malformed, err.Error())
+	if a.token, err = read(raw, TypApproval, &a.claims); err != nil {
+		return nil, err
 	}
 	return a, nil
 }
@@ -140,13 +131,7 @@ type Authenticator struct {
 // signer's key. Errors: *ProofError with Malformed or Lifetime, or the signer's own.
 func SignAuthenticator(s jose.Signer, c AuthenticatorClaims) (string, error) {
 	c.Issuer = s.Public().ThumbprintURI()
-	if err := c.check(); err != nil {
-		return "", refuse(Malformed, err.Error())
-	}
-	if err := checkWindow(c.IssuedAt, c.Expires, time.Unix(c.IssuedAt, 0)); err != nil {
-		return "", err
-	}
-	return jose.Sign(s, TypAuthenticator, "", c)
+	return sealFresh(s, TypAuthenticator, "", c, c.IssuedAt, c.Expires)
 }
 
 // ParseAuthenticator reads such a proof of at most MaxToken bytes and checks its shape.
@@ -154,11 +139,8 @@ func SignAuthenticator(s jose.Signer, c AuthenticatorClaims) (string, error) {
 func ParseAuthenticator(raw string) (*Authenticator, error) {
 	a := &Authenticator{}
 	var err error
-	if a.token, err = parse(raw, TypAuthenticator, &a.claims); err == nil {
-		err = a.claims.check()
-	}
-	if err != nil {
-		return nil, refuse(Malformed, err.Error())
+	if a.token, err = read(raw, TypAuthenticator, &a.claims); err != nil {
+		return nil, err
 	}
 	return a, nil
 }

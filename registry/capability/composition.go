@@ -66,10 +66,7 @@ type Composition struct {
 // the signer's key. Errors: *ProofError with Malformed, or the signer's own.
 func SignComposition(s jose.Signer, c CompositionClaims) (string, error) {
 	c.Issuer = s.Public().ThumbprintURI()
-	if err := c.check(); err != nil {
-		return "", refuse(Malformed, err.Error())
-	}
-	return jose.Sign(s, TypComposition, "", c)
+	return seal(s, TypComposition, "", c)
 }
 
 // ParseComposition reads a composition statement of at most MaxToken bytes and checks
@@ -77,11 +74,8 @@ func SignComposition(s jose.Signer, c CompositionClaims) (string, error) {
 func ParseComposition(raw string) (*Composition, error) {
 	c := &Composition{}
 	var err error
-	if c.token, err = parse(raw, TypComposition, &c.claims); err == nil {
-		err = c.claims.check()
-	}
-	if err != nil {
-		return nil, refuse(Malformed, err.Error())
+	if c.token, err = read(raw, TypComposition, &c.claims); err != nil {
+		return nil, err
 	}
 	return c, nil
 }

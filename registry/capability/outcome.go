@@ -55,10 +55,7 @@ type Outcome struct {
 // Errors: *ProofError with Malformed, or the signer's own.
 func SignOutcome(s jose.Signer, c OutcomeClaims) (string, error) {
 	c.Issuer = s.Public().ThumbprintURI()
-	if err := c.check(); err != nil {
-		return "", refuse(Malformed, err.Error())
-	}
-	return jose.Sign(s, TypOutcome, "", c)
+	return seal(s, TypOutcome, "", c)
 }
 
 // ParseOutcome reads an outcome of at most MaxToken bytes and checks its shape. Errors:
@@ -66,11 +63,8 @@ func SignOutcome(s jose.Signer, c OutcomeClaims) (string, error) {
 func ParseOutcome(raw string) (*Outcome, error) {
 	o := &Outcome{}
 	var err error
-	if o.token, err = parse(raw, TypOutcome, &o.claims); err == nil {
-		err = o.claims.check()
-	}
-	if err != nil {
-		return nil, refuse(Malformed, err.Error())
+	if o.token, err = read(raw, TypOutcome, &o.claims); err != nil {
+		return nil, err
 	}
 	return o, nil
 }

@@ -67,10 +67,7 @@ type Permit struct {
 // SignPermit signs a permit. kid is the DID URL of the key under the registry's DID.
 // Errors: *ProofError with Malformed, or the signer's own.
 func SignPermit(s jose.Signer, kid string, c PermitClaims) (string, error) {
-	if err := c.check(); err != nil {
-		return "", refuse(Malformed, err.Error())
-	}
-	return jose.Sign(s, TypPermit, kid, c)
+	return seal(s, TypPermit, kid, c)
 }
 
 // ParsePermit reads a permit of at most MaxToken bytes and checks its shape. Errors:
@@ -78,11 +75,8 @@ func SignPermit(s jose.Signer, kid string, c PermitClaims) (string, error) {
 func ParsePermit(raw string) (*Permit, error) {
 	p := &Permit{}
 	var err error
-	if p.token, err = parse(raw, TypPermit, &p.claims); err == nil {
-		err = p.claims.check()
-	}
-	if err != nil {
-		return nil, refuse(Malformed, err.Error())
+	if p.token, err = read(raw, TypPermit, &p.claims); err != nil {
+		return nil, err
 	}
 	return p, nil
 }

@@ -42,13 +42,7 @@ type Action struct {
 // SignAction signs an action proof. kid, if not empty, is the DID URL of the key
 // under iss. Errors: *ProofError with Malformed or Lifetime, or the signer's own.
 func SignAction(s jose.Signer, kid string, c ActionClaims) (string, error) {
-	if err := c.check(); err != nil {
-		return "", refuse(Malformed, err.Error())
-	}
-	if err := checkWindow(c.IssuedAt, c.Expires, time.Unix(c.IssuedAt, 0)); err != nil {
-		return "", err
-	}
-	return jose.Sign(s, TypAction, kid, c)
+	return sealFresh(s, TypAction, kid, c, c.IssuedAt, c.Expires)
 }
 
 // ParseAction reads an action proof of at most MaxToken bytes and checks its shape.
@@ -56,11 +50,8 @@ func SignAction(s jose.Signer, kid string, c ActionClaims) (string, error) {
 func ParseAction(raw string) (*Action, error) {
 	a := &Action{}
 	var err error
-	if a.token, err = parse(raw, TypAction, &a.claims); err == nil {
-		err = a.claims.check()
-	}
-	if err != nil {
-		return nil, refuse(Malformed, err.Error())
+	if a.token, err = read(raw, TypAction, &a.claims); err != nil {
+		return nil, err
 	}
 	if kid := a.token.Header.Kid; kid != "" && !strings.HasPrefix(kid, a.claims.Issuer+"#") {
 		return nil, refuse(Malformed, "kid is no key of iss")
@@ -171,13 +162,7 @@ type Registration struct {
 // *ProofError with Malformed or Lifetime, or the signer's own.
 func SignRegistration(s jose.Signer, c RegistrationClaims) (string, error) {
 	c.Issuer = s.Public().ThumbprintURI()
-	if err := c.check(); err != nil {
-		return "", refuse(Malformed, err.Error())
-	}
-	if err := checkWindow(c.IssuedAt, c.Expires, time.Unix(c.IssuedAt, 0)); err != nil {
-		return "", err
-	}
-	return jose.Sign(s, TypRegistration, "", c)
+	return sealFresh(s, TypRegistration, "", c, c.IssuedAt, c.Expires)
 }
 
 // ParseRegistration reads a registration proof of at most MaxToken bytes and checks
@@ -185,11 +170,8 @@ func SignRegistration(s jose.Signer, c RegistrationClaims) (string, error) {
 func ParseRegistration(raw string) (*Registration, error) {
 	r := &Registration{}
 	var err error
-	if r.token, err = parse(raw, TypRegistration, &r.claims); err == nil {
-		err = r.claims.check()
-	}
-	if err != nil {
-		return nil, refuse(Malformed, err.Error())
+	if r.token, err = read(raw, TypRegistration, &r.claims); err != nil {
+		return nil, err
 	}
 	return r, nil
 }

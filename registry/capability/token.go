@@ -143,6 +143,44 @@ func checkWindow(iat, exp int64, now time.Time) error {
 	return nil
 }
 
+// statement is the payload of something that is signed; check says what of its shape is
+// wrong.
+type statement interface{ check() error }
+
+// seal checks the shape of a statement and signs it. Errors: *ProofError with
+// Malformed, or the signer's own.
+func seal(s jose.Signer, typ, kid string, c statement) (string, error) {
+	if err := c.check(); err != nil {
+		return "", refuse(Malformed, err.Error())
+	}
+	return jose.Sign(s, typ, kid, c)
+}
+
+// sealFresh is seal for a statement with a window. Errors: those of seal, or
+// *ProofError with Lifetime.
+func sealFresh(s jose.Signer, typ, kid string, c statement, iat, exp int64) (string, error) {
+	if err := c.check(); err != nil {
+		return "", refuse(Malformed, err.Error())
+	}
+	if err := checkWindow(iat, exp, time.Unix(iat, 0)); err != nil {
+		return "", err
+	}
+	return jose.Sign(s, typ, kid, c)
+}
+
+// read parses a statement of one typ into c, a pointer to its payload, and checks its
+// shape. Errors: *ProofError with Malformed.
+func read(raw, typ string, c statement) (*jose.Token, error) {
+	t, err := parse(raw, typ, c)
+	if err == nil {
+		err = c.check()
+	}
+	if err != nil {
+		return nil, refuse(Malformed, err.Error())
+	}
+	return t, nil
+}
+
 // parse reads a token of one typ into claims, a pointer to its struct. The payload
 // must be the JSON of that struct, in any order and spacing: nothing is missing that
 // is not optional, and null stands for nothing.

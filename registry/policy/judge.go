@@ -42,7 +42,7 @@ type possession struct {
 }
 
 // checks is the one order of precedence. Each adds its reasons; none hides
-// another's. Budgets, continuity and approvals are later entries.
+// another's. Budgets and continuity are later entries.
 var checks = []struct {
 	name string
 	run  func(*facts) []Reason
