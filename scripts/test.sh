@@ -18,9 +18,11 @@ if command -v npm >/dev/null 2>&1 && command -v node >/dev/null 2>&1; then
 fi
 
 redis=yes
-sh scripts/redis.sh || redis=no
+sh scripts/debian.sh redis-server redis-server || redis=no
 nginx=yes
-sh scripts/nginx.sh || nginx=no
+sh scripts/debian.sh nginx nginx-light || nginx=no
+chromium=yes
+sh scripts/debian.sh chromium chromium || chromium=no
 
 echo "== go vet"
 $GO vet ./...
@@ -39,6 +41,9 @@ if [ $redis = no ]; then
 fi
 if [ $nginx = no ]; then
 	echo "skipped: the tests on a real nginx need nginx"
+fi
+if [ $chromium = no ]; then
+	echo "skipped: the pages in a browser need chromium"
 fi
 if [ $node = no ]; then
 	echo "skipped: contract tests, the Node check of the vectors, sign-in at an OpenID provider and other DID resolvers need Node 20"

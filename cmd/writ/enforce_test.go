@@ -129,7 +129,7 @@ func (g *guarded) nginx(t testing.TB) string {
 	t.Helper()
 	bin := findNginx()
 	if bin == "" {
-		t.Skip("no nginx: scripts/nginx.sh installs it where it may")
+		t.Skip("no nginx: scripts/debian.sh installs it where it may")
 	}
 	// The same without the question, for what that costs.
 	open := func(conf string) string {

@@ -38,7 +38,7 @@ func TestRedisThatDoesNotAnswer(t *testing.T) {
 // database that authority moved, and is told.
 func TestRedisHearsOfStops(t *testing.T) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip("no redis-server: scripts/redis.sh installs it where it may")
+		t.Skip("no redis-server: scripts/debian.sh installs it where it may")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -44,7 +44,7 @@ const (
 func startRedis(t *testing.T, withTLS bool) *server {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip("no redis-server: scripts/redis.sh installs it where it may")
+		t.Skip("no redis-server: scripts/debian.sh installs it where it may")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
