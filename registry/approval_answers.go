@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/registry/capability"
 )
 
@@ -336,12 +337,22 @@ func CheckApproval(tx Tx, id string, act Binding, now time.Time) (a Approval, co
 type Evidence struct {
 	Statement string   `json:"statement"`
 	Answers   []Answer `json:"answers"`
+	// Keys are those that the answers are signed by, by the id of the authenticator; not
+	// those of a kind that only this registry can verify.
+	Keys map[string]jose.JWK `json:"keys,omitempty"`
 }
 
 // ApprovedBy says whose approval it is, and what they signed.
 func (a Approval) ApprovedBy(tx Tx) (approvers []string, signed Evidence, err error) {
 	statement, _, err := a.StatementOf(a.Glass)
-	return a.approvers(tx), Evidence{string(statement), a.standing(tx, a.Glass)}, err
+	signed = Evidence{Statement: string(statement), Answers: a.standing(tx, a.Glass), Keys: map[string]jose.JWK{}}
+	for _, ans := range signed.Answers {
+		approvers = append(approvers, ans.Principal)
+		if k, keyErr := tx.Authenticator(ans.Authenticator); keyErr == nil && k.JWK != nil {
+			signed.Keys[k.ID] = *k.JWK
+		}
+	}
+	return approvers, signed, err
 }
 
 // ConsumeApproval ends an approval that CheckApproval found good, for a decision, and

@@ -19,11 +19,12 @@ import (
 // required and the origin that of the registry. It is safe for concurrent use.
 //
 // Register reads a browser's RegistrationResponseJSON to a challenge, for a user handle
-// (a principal's id), and returns the credential's id in base64url and a record of it.
+// (a principal's id), and returns the credential's id in base64url, its public key (nil
+// where it is of a kind that JWKs here do not have), and a record of it.
 // Verify reads an AuthenticationResponseJSON by the credential of a record, and returns
 // the record after this use. Whatever is not as it must be is an error.
 type Passkeys interface {
-	Register(challenge []byte, user string, response json.RawMessage) (id string, record json.RawMessage, err error)
+	Register(challenge []byte, user string, response json.RawMessage) (id string, key *jose.JWK, record json.RawMessage, err error)
 	Verify(challenge []byte, user string, record, response json.RawMessage) (after json.RawMessage, err error)
 }
 
@@ -172,7 +173,7 @@ func (r *Registry) readPasskey(c Caller, in NewAuthenticator, a *Authenticator) 
 		return err
 	}
 	a.Kind = AuthenticatorPasskey
-	if a.Handle, a.Record, err = r.Passkeys.Register(challenge, c.ID, in.Response); err != nil {
+	if a.Handle, a.JWK, a.Record, err = r.Passkeys.Register(challenge, c.ID, in.Response); err != nil {
 		return &Error{Kind: Malformed, Code: "passkey", Field: "/response", Detail: err.Error(), Err: err}
 	}
 	return nil

@@ -25,6 +25,8 @@ const (
 	disclosedChain    = "chain"    // array: the tokens above it, root first; absent for a grant of the registry's own
 	disclosedPayload  = "payload"  // object: arguments and task of the act
 	disclosedResource = "resource" // object: type and id of its resource
+
+	disclosedApprovals = "approvals" // object: the statement that humans approved, and their answers
 )
 
 // disclosures checks that each opened value is one the event commits to, and says
@@ -90,6 +92,9 @@ type decisionBody struct {
 	Verdict   string `json:"verdict"`
 	TokenHash string `json:"token_hash"`
 	ProofHash string `json:"proof_hash"`
+
+	Approval  string   `json:"approval"` // that the permit rests on, and by whom; "" = on none
+	Approvers []string `json:"approvers"`
 }
 
 // decision sorts the facts of a decision. The agent's part is proven by its own
@@ -138,6 +143,7 @@ func (v *verification) decision(e *envelope, open map[string]json.RawMessage) {
 		}
 		v.act(body, claims, open)
 	}
+	v.approvals(body, open)
 	v.fact("the verdict is "+body.Verdict, byRegistry, "")
 	v.fact("the time is "+e.Time, byRegistry, "an anchor's block bounds it from above")
 }

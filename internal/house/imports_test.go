@@ -68,7 +68,7 @@ var own = map[string][]string{
 	"internal/hotstate":            {},
 	"internal/oidc":                {"internal/canon", "internal/jose", "registry"},
 	"internal/oidc/oidctest":       {"internal/jose"},
-	"internal/passkey":             {},
+	"internal/passkey":             {"internal/jose"},
 	"internal/signin":              {"internal/canon", "internal/oidc", "registry"},
 	"internal/sqlstore":            {"internal/canon", "registry", "registry/journal", "registry/statuslist", "anchor", "anchor/tlog"},
 	"registry/registrytest":        {"internal/...", "registry/..."},

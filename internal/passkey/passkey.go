@@ -18,6 +18,8 @@ import (
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 	"github.com/go-webauthn/webauthn/webauthn"
+
+	"github.com/writ-registry/writ/internal/jose"
 )
 
 // RelyingParty is registry.Passkeys for one origin. It is safe for concurrent use.
@@ -62,18 +64,37 @@ func session(challenge []byte, handle string) webauthn.SessionData {
 }
 
 // Register implements registry.Passkeys.
-func (p *RelyingParty) Register(challenge []byte, handle string, response json.RawMessage) (id string, record json.RawMessage, err error) {
+func (p *RelyingParty) Register(challenge []byte, handle string, response json.RawMessage) (id string, key *jose.JWK, record json.RawMessage, err error) {
 	answer, err := protocol.ParseCredentialCreationResponseBytes(response)
 	if err != nil {
-		return "", nil, refused(err)
+		return "", nil, nil, refused(err)
 	}
 	c, err := p.party.CreateCredential(user{handle: handle}, session(challenge, handle), answer)
 	if err != nil {
-		return "", nil, refused(err)
+		return "", nil, nil, refused(err)
 	}
 	c.Attestation = webauthn.CredentialAttestation{} // nothing reads it again
 	record, err = json.Marshal(c)
-	return base64.RawURLEncoding.EncodeToString(c.ID), record, err
+	return base64.RawURLEncoding.EncodeToString(c.ID), jwkOf(c.PublicKey), record, err
+}
+
+// jwkOf is a COSE key (RFC 9053 section 7) as a JWK; nil where it is none of ours.
+func jwkOf(cose []byte) *jose.JWK {
+	parsed, err := webauthncose.ParsePublicKey(cose)
+	if err != nil {
+		return nil
+	}
+	var jwk jose.JWK
+	switch k := parsed.(type) {
+	case webauthncose.EC2PublicKeyData:
+		jwk = jose.JWK{Kty: "EC", Crv: "P-256", X: jose.EncodeBase64(k.XCoord), Y: jose.EncodeBase64(k.YCoord)}
+	case webauthncose.OKPPublicKeyData:
+		jwk = jose.JWK{Kty: "OKP", Crv: "Ed25519", X: jose.EncodeBase64(k.XCoord)}
+	}
+	if _, err := jwk.PublicKey(); err != nil {
+		return nil
+	}
+	return &jwk
 }
 
 // Verify implements registry.Passkeys.
