@@ -98,7 +98,7 @@ func (s *server) search(of policy.Target) gin.HandlerFunc {
 			}
 		}
 		if err != nil {
-			s.refuse(c, err)
+			s.fail(c, err)
 			return
 		}
 		send(c, http.StatusOK, "application/json", out)
