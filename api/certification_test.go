@@ -11,10 +11,10 @@ import (
 
 // certificationPolicy is the behaviour that the scenario requires (c-1-4).
 const certificationPolicy = `
-@id("1") permit (principal == User::"alice", action == Action::"read:record", resource);
+@id("1") permit (principal == User::"alice", action == Action::"read:record", resource) when { resource has status };
 @id("2") permit (principal == User::"alice", action == Action::"write:record", resource)
-	unless { resource has status && resource.status == "archived" };
-@id("3") permit (principal == User::"bob", action == Action::"read:record", resource);
+	when { resource has status && resource.status != "archived" };
+@id("3") permit (principal == User::"bob", action == Action::"read:record", resource) when { resource has status };
 @id("6") permit (principal is User, action == Action::"write:record", resource)
 	when { principal has role && principal.role == "admin" && resource has status && resource.status == "archived" };
 @id("7") permit (principal == User::"alice", action == Action::"delete:record", resource)
@@ -43,9 +43,8 @@ func certified(t *testing.T) (*world, request) {
 	return w, as(pep)
 }
 
-// TestCertification is the AuthZEN Authorization API 1.0 certification scenario: levels
-// Basic, Batch and Discovery, with their sub-levels, by the ids of its tests. Search is
-// not built.
+// TestCertification is the AuthZEN Authorization API 1.0 certification scenario: all
+// levels, with their sub-levels, by the ids of its tests.
 func TestCertification(t *testing.T) {
 	w, harness := certified(t)
 	const (
@@ -171,6 +170,86 @@ func TestCertification(t *testing.T) {
 		}
 	})
 
+	t.Run("Search", func(t *testing.T) {
+		const (
+			users, records, anything = `"subject":{"type":"user"}`, `"resource":{"type":"record"}`, `"foo":"bar"`
+			context                  = `"context":{"time":"2025-06-27T18:03-07:00","ip":"192.168.1.1"}`
+		)
+		search := func(t *testing.T, of, body string) map[string]any {
+			t.Helper()
+			r := w.do("POST", "/access/v1/search/"+of, body, harness, header("X-Request-ID", "bfe9eb29"))
+			if r.StatusCode != 200 || r.Header.Get("Content-Type") != "application/json" || r.Header.Get("X-Request-Id") != "bfe9eb29" {
+				t.Fatalf("%d %v %s", r.StatusCode, r.Header, r.body)
+			}
+			return r.json(t)
+		}
+		for name, c := range map[string]struct {
+			of, body string
+			want     []string // sorted
+		}{
+			"c-4-2-1 subjects":                   {"subject", body(users, read, rec1), []string{"user alice", "user bob"}},
+			"c-4-2-2 subjects with context":      {"subject", body(users, read, rec1, context), []string{"user alice", "user bob"}},
+			"c-4-2-3 subject id is ignored":      {"subject", body(alice, read, rec1), []string{"user alice", "user bob"}},
+			"c-4-2-4 subjects by properties":     {"subject", body(users, write, shut), []string{"user bob"}},
+			"c-4-3-1 resources":                  {"resource", body(alice, read, records), []string{"record record-1", "record record-2"}},
+			"c-4-3-2 resources with context":     {"resource", body(alice, read, records, context), []string{"record record-1", "record record-2"}},
+			"c-4-3-3 resource id is ignored":     {"resource", body(alice, read, rec1), []string{"record record-1", "record record-2"}},
+			"c-4-3-4 resources by properties":    {"resource", body(admin, write, records), []string{"record record-2"}},
+			"c-4-4-1 actions":                    {"action", body(alice, rec1), []string{"read", "write"}},
+			"c-4-4-2 actions with context":       {"action", body(alice, rec1, context), []string{"read", "write"}},
+			"c-4-4-3 actions by properties":      {"action", body(admin, shut), []string{"read", "write"}},
+			"c-4-6-1 unknown subject, actions":   {"action", body(`"subject":{"type":"user","id":"nonexistent-user"}`, rec1), nil},
+			"c-4-6-1 unknown subject, resources": {"resource", body(`"subject":{"type":"user","id":"nonexistent-user"}`, read, records), nil},
+			"c-4-6-1 unknown resource, subjects": {"subject", body(users, read, `"resource":{"type":"record","id":"nonexistent-record"}`), nil},
+			"c-4-6-1 unknown resource, actions":  {"action", body(alice, `"resource":{"type":"record","id":"nonexistent-record"}`), nil},
+			"c-4-6-1 unknown action":             {"subject", body(users, `"action":{"name":"paint"}`, rec1), nil},
+			"c-4-6-2 unknown type, subjects":     {"subject", body(`"subject":{"type":"spaceship"}`, read, rec1), nil},
+			"c-4-6-2 unknown type, resources":    {"resource", body(alice, read, `"resource":{"type":"spaceship"}`), nil},
+			"c-4-6-2 unknown type, actions":      {"action", body(alice, `"resource":{"type":"spaceship","id":"1"}`), nil},
+			"c-5-5 unknown members":              {"action", body(alice, rec1, anything), []string{"read", "write"}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				v := search(t, c.of, c.body)
+				var got []string
+				for _, item := range v["results"].([]any) {
+					m := item.(map[string]any)
+					if c.of == "action" {
+						got = append(got, m["name"].(string))
+					} else {
+						got = append(got, m["type"].(string)+" "+m["id"].(string))
+					}
+				}
+				if !slices.Equal(got, c.want) {
+					t.Errorf("got %q, want %q", got, c.want)
+				}
+			})
+		}
+		t.Run("c-4-5 pages", func(t *testing.T) {
+			query := []string{users, read, rec1}
+			first := search(t, "subject", body(append(query, `"page":{"limit":1}`)...))
+			token, _ := first["page"].(map[string]any)["next_token"].(string)
+			if len(first["results"].([]any)) != 1 || token == "" {
+				t.Fatalf("c-4-5-1: %v", first)
+			}
+			second := search(t, "subject", body(append(query, `"page":{"token":"`+token+`"}`)...))
+			if len(second["results"].([]any)) != 1 || second["page"].(map[string]any)["next_token"] != "" {
+				t.Errorf("c-4-5-2: %v", second)
+			}
+		})
+		for name, c := range map[string][2]string{
+			"c-4-7-1 subjects, no action":           {"subject", body(users, rec1)},
+			"c-4-7-1 resources, no subject":         {"resource", body(read, records)},
+			"c-4-7-1 actions, no resource":          {"action", body(alice)},
+			"c-4-7-2 subjects, resource without id": {"subject", body(users, read, records)},
+			"c-4-7-2 resources, subject without id": {"resource", body(users, read, records)},
+			"c-4-7-2 actions, subject without id":   {"action", body(users, rec1)},
+		} {
+			if r := w.do("POST", "/access/v1/search/"+c[0], c[1], harness); r.StatusCode != 400 {
+				t.Errorf("%s: %d %s", name, r.StatusCode, r.body)
+			}
+		}
+	})
+
 	t.Run("Discovery", func(t *testing.T) {
 		r := w.do("GET", "/.well-known/authzen-configuration", nil)
 		if r.StatusCode != 200 || r.Header.Get("Content-Type") != "application/json" {
@@ -180,8 +259,11 @@ func TestCertification(t *testing.T) {
 		if meta["policy_decision_point"] != w.Origin {
 			t.Errorf("policy_decision_point %v", meta["policy_decision_point"])
 		}
-		for _, name := range []string{"access_evaluation_endpoint", "access_evaluations_endpoint"} {
-			if s, _ := meta[name].(string); !slices.Contains([]string{w.Origin + evaluation, w.Origin + evaluations}, s) {
+		for name, path := range map[string]string{
+			"access_evaluation_endpoint": evaluation, "access_evaluations_endpoint": evaluations, "search_subject_endpoint": "/access/v1/search/subject",
+			"search_resource_endpoint": "/access/v1/search/resource", "search_action_endpoint": "/access/v1/search/action",
+		} {
+			if meta[name] != w.Origin+path {
 				t.Errorf("%s: %v", name, meta[name])
 			}
 		}

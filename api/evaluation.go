@@ -203,6 +203,9 @@ func (s *server) authzenMetadata(c *gin.Context) {
 		PolicyDecisionPoint:       s.Registry.Origin,
 		AccessEvaluationEndpoint:  s.Registry.Origin + "/access/v1/evaluation",
 		AccessEvaluationsEndpoint: s.Registry.Origin + "/access/v1/evaluations",
+		SearchSubjectEndpoint:     s.Registry.Origin + searchPath + string(policy.Subjects),
+		SearchResourceEndpoint:    s.Registry.Origin + searchPath + string(policy.Resources),
+		SearchActionEndpoint:      s.Registry.Origin + searchPath + string(policy.Actions),
 		AccessRequestEndpoint:     s.Registry.Origin + requestsPath,
 		JWKS:                      s.Registry.Origin + jwksPath,
 		Capabilities:              []string{capabilityAccessRequest},
@@ -214,6 +217,9 @@ type Metadata struct {
 	PolicyDecisionPoint       string   `json:"policy_decision_point" format:"uri"`
 	AccessEvaluationEndpoint  string   `json:"access_evaluation_endpoint" format:"uri"`
 	AccessEvaluationsEndpoint string   `json:"access_evaluations_endpoint" format:"uri"`
+	SearchSubjectEndpoint     string   `json:"search_subject_endpoint" format:"uri"`
+	SearchResourceEndpoint    string   `json:"search_resource_endpoint" format:"uri"`
+	SearchActionEndpoint      string   `json:"search_action_endpoint" format:"uri"`
 	AccessRequestEndpoint     string   `json:"access_request_endpoint" format:"uri"`
 	JWKS                      string   `json:"jwks_uri" format:"uri"`
 	Capabilities              []string `json:"capabilities"`

@@ -27,8 +27,9 @@ const (
 // about.
 const extAuthz = "/access/v1/ext-authz"
 
-// gateway lets enforcement points pass by their credential. What the request says of
-// another request is believed for no other reason.
+// gateway lets enforcement points pass, by their credential or certificate, and nobody
+// else. What the request says of others' requests, or asks of others' rights, is
+// believed or answered for no other reason.
 func (s *server) gateway(c *gin.Context) {
 	token, err := bearer(c.Request.Header)
 	switch {
@@ -36,12 +37,12 @@ func (s *server) gateway(c *gin.Context) {
 	case token == "" && len(presented(c.Request)) > 0:
 		err = s.identifyCertificate(c)
 	case token == "":
-		err = &registry.Error{Kind: registry.Unauthenticated, Code: "missing_credential", Detail: "the proxy must send the credential of its enforcement point"}
+		err = &registry.Error{Kind: registry.Unauthenticated, Code: "missing_credential", Detail: "this needs the credential of an enforcement point"}
 	default:
 		err = s.identify(c, token)
 	}
 	if err == nil && requestOf(c.Request.Context()).caller.PEP == nil {
-		err = registry.Errorf(registry.Denied, "only enforcement points ask about requests")
+		err = registry.Errorf(registry.Denied, "only enforcement points ask this")
 	}
 	if err != nil {
 		s.refuse(c, err)

@@ -23,6 +23,7 @@ type Metrics struct {
 	requests  *prometheus.CounterVec
 	latency   *prometheus.HistogramVec
 	decisions *prometheus.CounterVec
+	searched  *prometheus.CounterVec
 	refused   *prometheus.CounterVec
 	resolved  *prometheus.CounterVec
 	spans     *prometheus.CounterVec
@@ -50,6 +51,9 @@ func NewMetrics() *Metrics {
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "writ_decisions_total", Help: "Decisions by verdict and first reason; a permit has none.",
 		}, []string{"verdict", "reason"}),
+		searched: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "writ_search_candidates_total", Help: "Candidates of searches by what was searched (subject, resource, action) and whether they were found.",
+		}, []string{"for", "found"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "writ_authentication_failures_total", Help: "Refused credentials and proofs by code.",
 		}, []string{"code"}),
@@ -81,7 +85,7 @@ func NewMetrics() *Metrics {
 	m.glass = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "writ_approvals_glass_broken_total", Help: "Approvals that two humans gave past the rule: somebody must look.",
 	})
-	m.Registry.MustRegister(m.approvals, m.glass, m.requests, m.latency, m.decisions, m.refused, m.resolved, m.spans, m.batch, m.commit, m.memory, m.followed, m.alarms,
+	m.Registry.MustRegister(m.approvals, m.glass, m.requests, m.latency, m.decisions, m.searched, m.refused, m.resolved, m.spans, m.batch, m.commit, m.memory, m.followed, m.alarms,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -146,6 +150,11 @@ func (m *Metrics) decision(d policy.Decision) {
 		reason = string(d.Reasons[0].Code)
 	}
 	m.decisions.WithLabelValues(string(d.Verdict), reason).Inc()
+}
+
+func (m *Metrics) search(of policy.Target, found policy.Found) {
+	m.searched.WithLabelValues(string(of), "true").Add(float64(len(found.IDs)))
+	m.searched.WithLabelValues(string(of), "false").Add(float64(found.Judged - len(found.IDs)))
 }
 
 // watch registers the gauges of the log and its anchors, read at each scrape.

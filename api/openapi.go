@@ -38,7 +38,7 @@ func (s *server) describe() (err error) {
 		op.Responses["200"] = ok
 		op.Responses["default"] = &huma.Response{Description: "Error", Content: map[string]*huma.MediaType{problem.ContentType: {Schema: s.schema(problem.Problem{})}}}
 		switch p.path {
-		case "/v1/verify":
+		case "/v1/verify", searchPath + "subject", searchPath + "resource", searchPath + "action":
 			op.Security = []map[string][]string{{"credential": {}}}
 		case identifiers + "{did}": // a stranger has none
 			op.Security = []map[string][]string{{"credential": {}}, {}}
@@ -85,6 +85,15 @@ var public = []struct {
 	{http.MethodPost, "/access/v1/evaluations", "evaluate-all", "authzen", "May these acts be done now?",
 		"OpenID AuthZEN Authorization API 1.0, Access Evaluations: up to 100, each act with a proof of its own. One that fails is a denial that says why in context.error; without evaluations it is an Access Evaluation.",
 		EvaluationsRequest{}, "application/json", "Decisions, in order", EvaluationsAnswer{}},
+	{http.MethodPost, searchPath + "subject", "search-subjects", "authzen", "Who may do this?",
+		"OpenID AuthZEN Authorization API 1.0, Subject Search, for enforcement points. Of type agent: agents of the org that hold a grant for a resource server of the enforcement point. No decision, and no permit.",
+		SearchRequest{}, "application/json", "What would be permitted", SearchAnswer{}},
+	{http.MethodPost, searchPath + "resource", "search-resources", "authzen", "What may this be done to?",
+		"OpenID AuthZEN Authorization API 1.0, Resource Search, for enforcement points: among the entities that the org has stored. No decision, and no permit.",
+		SearchRequest{}, "application/json", "What would be permitted", SearchAnswer{}},
+	{http.MethodPost, searchPath + "action", "search-actions", "authzen", "What may be done here?",
+		"OpenID AuthZEN Authorization API 1.0, Action Search, for enforcement points: among the actions of the org's catalogue, without arguments. No decision, and no permit.",
+		SearchRequest{}, "application/json", "What would be permitted", SearchAnswer{}},
 	{http.MethodPost, requestsPath, "request-access", "authzen", "Ask humans to approve an act that a step_up asked for",
 		"AuthZEN Access Request and Approval Profile, draft 1. The enforcement point that got the answer sends its credential; an agent that asked for itself signs the request (RFC 9421). Idempotency-Key is read. 202 while humans are to answer; 201 where they have.",
 		AccessRequest{}, "application/json", "The task", AccessTask{}},

@@ -206,6 +206,9 @@ func (s *server) routes() *gin.Engine {
 	// OpenID AuthZEN Authorization API 1.0.
 	e.POST("/access/v1/evaluation", s.limit, s.asker, s.openBody, s.evaluate)
 	e.POST("/access/v1/evaluations", s.limit, s.asker, s.openBody, s.evaluateAll)
+	for _, of := range []policy.Target{policy.Subjects, policy.Resources, policy.Actions} {
+		e.POST(searchPath+string(of), s.limit, s.gateway, s.openBody, s.search(of))
+	}
 	e.GET("/.well-known/authzen-configuration", s.authzenMetadata)
 	e.POST(requestsPath, s.limit, s.authenticated, s.openBody, s.idempotent, s.requestAccess)
 	e.GET(requestsPath+"/:id", s.limit, s.authenticated, s.accessStatus)

@@ -165,6 +165,10 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		// A principal asks for no decisions.
 		"POST /access/v1/evaluation":  shut(act),
 		"POST /access/v1/evaluations": shut(map[string]any{"evaluations": []any{act}}),
+		// Nor does it search.
+		"POST /access/v1/search/subject":  shut(act),
+		"POST /access/v1/search/resource": shut(act),
+		"POST /access/v1/search/action":   shut(act),
 	}
 }
 

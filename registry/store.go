@@ -200,10 +200,26 @@ type GrantFilter struct {
 	Page
 }
 
+// ActionGrants asks for the active grants of an org that cover an action in some way,
+// in order of agent and id.
+type ActionGrants struct {
+	Org, Action string
+	Agent       string    // "" = of any
+	Now         time.Time // those that have ended by then are left out
+	Page                  // After is a Place
+}
+
+// Place is where a grant stands among those of its action, for ActionGrants.
+func (g Grant) Place() string { return GrantPlace(g.Agent, g.ID) }
+
+// GrantPlace is the place of a grant by its agent and id. The id "~" is after all.
+func GrantPlace(agent, id string) string { return agent + "/" + id }
+
 // GrantTx holds grants.
 type GrantTx interface {
 	Grant(id string) (Grant, error)
 	ListGrants(GrantFilter) ([]Grant, error)
+	ListActionGrants(ActionGrants) ([]Grant, error)
 	InsertGrant(Grant) error
 	UpdateGrant(Grant) error // with BumpEpoch of the grant
 	// RevokedLinks returns those of the hashes that name a revoked link under a grant.

@@ -53,6 +53,22 @@ func (t tx) forgetGrant(id string) error {
 	return t.exec("grant", `DELETE FROM grant_actions WHERE id = ?`, id)
 }
 
+// ListActionGrants implements registry.GrantTx.
+func (t tx) ListActionGrants(q registry.ActionGrants) ([]registry.Grant, error) {
+	agent, id, _ := strings.Cut(q.After, "/")
+	last := q.Agent
+	switch {
+	case last == "":
+		last = "~" // after whatever an id may hold
+	case agent < last:
+		agent, id = last, ""
+	}
+	return docs[registry.Grant](t.conn, "grant", selectActionGrants, q.Org, q.Action, agent, id, last, q.Now.UnixMilli(), q.Limit)
+}
+
+const selectActionGrants = `SELECT g.doc FROM grant_actions a CROSS JOIN grants g ON g.id = a.id
+	WHERE a.org = ? AND a.action = ? AND (a.agent, a.id) > (?, ?) AND a.agent <= ? AND a.expires_ms > ? ORDER BY a.agent, a.id LIMIT ?`
+
 // SearchAgents implements registry.InventoryTx.
 func (t tx) SearchAgents(q registry.AgentQuery) ([]registry.InventoryItem, error) {
 	query, args, err := selectAgents(q)

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,20 @@ func TestSearchesUseAnIndex(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestActionGrantsUseAnIndex: so is a page of the grants that cover an action.
+func TestActionGrantsUseAnIndex(t *testing.T) {
+	db, err := Open(t.Context(), filepath.Join(t.TempDir(), "writ.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	details := plan(t, db, selectActionGrants, []any{"o", "a:b", "", "", "~", 1, 100})
+	want := []string{"SEARCH a USING PRIMARY KEY (org=? AND action=? AND (agent,id)>(?,?) AND agent<?)", "SEARCH g USING INDEX sqlite_autoindex_grants_1 (id=?)"}
+	if !slices.Equal(details, want) {
+		t.Errorf("%q", details)
 	}
 }
 

@@ -37,7 +37,7 @@ type DB struct {
 }
 
 // views is how many snapshots are open at once; more wait. A snapshot is held
-// for microseconds.
+// for microseconds, that of a search for some tens of milliseconds.
 const views = 8
 
 // Open opens the database file at path, creating it or bringing its schema up

@@ -40,33 +40,42 @@ func (p *PDP) orgStanding(ctx context.Context, org string) (*orgStanding, regist
 	if err != nil {
 		return nil, m, err
 	}
-	old, known := p.orgs.GetIfPresent(org)
-	if known && old.authority == m.Authority {
-		return old, m, nil
+	if s, known := p.orgs.GetIfPresent(org); known && s.authority == m.Authority {
+		return s, m, nil
 	}
-	s := &orgStanding{}
+	var s *orgStanding
 	read := time.Now()
 	err = p.Store.View(ctx, func(tx registry.Tx) error {
-		if m, err = tx.Moment(); err != nil {
-			return err
+		if m, err = tx.Moment(); err == nil {
+			s, err = p.orgIn(tx, m, org)
 		}
-		*s = orgStanding{authority: m.Authority}
-		if s.epochs, s.kills, err = tx.Authority([]registry.Scope{{Kind: registry.ScopeGlobal}, {Kind: registry.ScopeOrg, ID: org}}); err != nil {
-			return err
-		}
-		if known && slices.Equal(s.epochs, old.epochs) { // it was another's authority that moved
-			s.tenant = old.tenant
-			return nil
-		}
-		s.tenant, err = p.standings.tenant(tx, org, m.Authority)
 		return err
 	})
 	if err != nil {
 		return nil, m, err
 	}
 	m.Read = read
-	p.orgs.Set(org, s)
 	return s, m, nil
+}
+
+// orgIn is orgStanding in one snapshot, which m is of.
+func (p *PDP) orgIn(tx registry.Tx, m registry.Moment, org string) (*orgStanding, error) {
+	old, known := p.orgs.GetIfPresent(org)
+	if known && old.authority == m.Authority {
+		return old, nil
+	}
+	s := &orgStanding{authority: m.Authority}
+	var err error
+	if s.epochs, s.kills, err = tx.Authority([]registry.Scope{{Kind: registry.ScopeGlobal}, {Kind: registry.ScopeOrg, ID: org}}); err != nil {
+		return nil, err
+	}
+	if known && slices.Equal(s.epochs, old.epochs) { // it was another's authority that moved
+		s.tenant = old.tenant
+	} else if s.tenant, err = p.standings.tenant(tx, org, m.Authority); err != nil {
+		return nil, err
+	}
+	p.orgs.Set(org, s)
+	return s, nil
 }
 
 // decideAsserted decides about a subject that is no agent, on the word of an
@@ -117,40 +126,51 @@ func (p *PDP) assertedFacts(ctx context.Context, pep registry.PEP, req Request) 
 	if err != nil {
 		return nil, nil, err
 	}
+	f := s.facts(p.clock(m), pep, req)
+	f.read = m.Read
+	list, groups, err := p.entities.of(ctx, p.Store, orgEpoch(f.epochs), registry.EntityRef{Type: req.SubjectType, ID: req.Subject}, registry.EntityRef(req.Act.Resource))
+	reasons, err := f.ask(list, groups, err)
+	return f, reasons, err
+}
+
+// facts are those of an act of a subject that is no agent.
+func (s *orgStanding) facts(now time.Time, pep registry.PEP, req Request) *facts {
 	f := &facts{
 		standing: &standing{authority: s.authority, org: s.org, catalogue: s.catalogue, kills: s.kills, epochs: s.epochs, rules: s.rules},
-		now:      p.Now(), read: m.Read, act: req.Act, context: req.Context, pep: &pep,
-	}
-	if m.Clock.After(f.now) {
-		f.now = m.Clock
+		now:      now, act: req.Act, context: req.Context, pep: &pep,
 	}
 	f.entry = f.catalogue.Entry(req.Act.Action + ":" + req.Act.Resource.Type)
-	list, groups, err := p.entities.of(ctx, p.Store, f.orgEpoch(), registry.EntityRef{Type: req.SubjectType, ID: req.Subject}, registry.EntityRef(req.Act.Resource))
+	return f
+}
+
+// ask asks the org's policies about a subject that is no agent and a resource, as the
+// org knows them, and the groups that they are in. err is that of their reading.
+func (f *facts) ask(list []*entity, groups []*cedar.Entity, err error) ([]Reason, error) {
 	switch {
 	case errors.Is(err, errGroups):
-		return f, []Reason{{PolicyError, "the subject or resource is in too many groups"}}, nil
+		return []Reason{{PolicyError, "the subject or resource is in too many groups"}}, nil
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	case list[0].agent:
-		return f, []Reason{{PossessionFailed, "missing: an agent is asked about by its DID, with its proof"}}, nil
+		return []Reason{{PossessionFailed, "missing: an agent is asked about by its DID, with its proof"}}, nil
 	case f.rules.broken:
-		return f, []Reason{{PolicyError, "the policies cannot be read"}}, nil
+		return []Reason{{PolicyError, "the policies cannot be read"}}, nil
 	case f.rules.set == nil:
-		return f, []Reason{{PolicyNoPermit, "there are no policies"}}, nil
+		return []Reason{{PolicyNoPermit, "there are no policies"}}, nil
 	}
 	ask := cedar.Request{Principal: list[0].cedar, Resource: list[1].cedar, Groups: groups, Action: f.entry.Action, Context: f.circumstances()}
-	if ask.Principal, err = f.asserted(AssertSubject, ask.Principal, req.Context.Subject); err != nil {
-		return nil, nil, err
+	if ask.Principal, err = f.asserted(AssertSubject, ask.Principal, f.context.Subject); err != nil {
+		return nil, err
 	}
-	if ask.Resource, err = f.asserted(AssertResource, ask.Resource, req.Context.Resource); err != nil {
-		return nil, nil, err
+	if ask.Resource, err = f.asserted(AssertResource, ask.Resource, f.context.Resource); err != nil {
+		return nil, err
 	}
 	found, err := f.rules.set.Evaluate(ask)
 	reasons := narrowed(found, err)
 	if err == nil && len(found.Permitted) == 0 {
 		reasons = append(reasons, Reason{Code: PolicyNoPermit})
 	}
-	return f, inOrder(reasons), nil
+	return inOrder(reasons), nil
 }
 
 // asserted adds what the enforcement point says of an entity and the org does not, if

@@ -43,7 +43,8 @@ type PDP struct {
 	entities  *entities
 	orgs      *otter.Cache[string, *orgStanding]
 	spent     spending
-	permits   jose.Signer // of permits; nil: none are given out
+	searching chan struct{} // a place for each search that is under way
+	permits   jose.Signer   // of permits; nil: none are given out
 	permitKey string
 
 	// evaluated is called between the judgement and its commit; tests use it
@@ -61,7 +62,7 @@ func New(store registry.Store, origin string, issuer jose.PublicKey, now func() 
 	})
 	proofs := otter.Must(&otter.Options[[32]byte, *capability.Action]{MaximumSize: maxProofs})
 	return &PDP{Store: store, Origin: origin, Issuer: issuer, Now: now, tokens: tokens, proofs: proofs, standings: newStandings(),
-		entities: newEntities(), orgs: otter.Must(&otter.Options[string, *orgStanding]{MaximumSize: maxTenants})}
+		searching: make(chan struct{}, maxSearching), entities: newEntities(), orgs: otter.Must(&otter.Options[string, *orgStanding]{MaximumSize: maxTenants})}
 }
 
 // How many verified grant tokens are remembered, at some 4 KiB each, and how many
@@ -229,7 +230,7 @@ func unproven(f *facts) error {
 
 // load authenticates the act and gathers the facts of one moment.
 func (p *PDP) load(ctx context.Context, caller registry.Caller, req Request, act string) (*facts, error) {
-	f := &facts{now: p.Now(), act: req.Act, digest: act, context: req.Context, pep: caller.PEP}
+	f := &facts{act: req.Act, digest: act, context: req.Context, pep: caller.PEP}
 	chain, tokenErr := p.chain(req.Token)
 	if tokenErr == nil {
 		f.chain = chain
@@ -242,13 +243,18 @@ func (p *PDP) load(ctx context.Context, caller registry.Caller, req Request, act
 	if f.agent == nil && f.pep != nil && p.Unknown != nil {
 		p.Unknown(*f.pep, req.Subject)
 	}
-	f.read = m.Read
-	if m.Clock.After(f.now) {
-		f.now = m.Clock // a machine clock set back revives no proof and no grant
-	}
+	f.now, f.read = p.clock(m), m.Read
 	f.entry = f.catalogue.Entry(req.Act.Action + ":" + req.Act.Resource.Type)
 	p.prove(f, req, act, tokenErr)
 	return f, p.readApproval(ctx, f, req.Approval)
+}
+
+// clock is the time of a decision on what was read at a moment.
+func (p *PDP) clock(m registry.Moment) time.Time {
+	if now := p.Now(); now.After(m.Clock) {
+		return now
+	}
+	return m.Clock // a machine clock set back revives no proof and no grant
 }
 
 // prove verifies that the agent itself signed this very act, for this registry

@@ -43,24 +43,13 @@ func newEntities() *entities {
 // of returns entities of an org at an epoch of it, and the groups that they are in,
 // the groups of these, and so on. ErrEpochMoved: the org has moved on.
 func (c *entities) of(ctx context.Context, store registry.Store, org registry.Epoch, refs ...registry.EntityRef) (list []*entity, groups []*cedar.Entity, err error) {
-	list = make([]*entity, len(refs))
-	collect := func(read func(registry.EntityRef) (*entity, error)) error {
-		for i, ref := range refs {
-			if list[i], err = read(ref); err != nil {
-				return err
-			}
-		}
-		groups, err = groupsOf(read, list...)
-		return err
-	}
-	key := func(ref registry.EntityRef) entityKey { return entityKey{org.Scope.ID, org.Value, ref} }
 	errMissing := errors.New("not remembered")
-	err = collect(func(ref registry.EntityRef) (*entity, error) {
-		if e, ok := c.cache.GetIfPresent(key(ref)); ok {
+	list, groups, err = collect(func(ref registry.EntityRef) (*entity, error) {
+		if e, ok := c.cache.GetIfPresent(entityKey{org.Scope.ID, org.Value, ref}); ok {
 			return e, nil
 		}
 		return nil, errMissing
-	})
+	}, refs)
 	if !errors.Is(err, errMissing) {
 		return list, groups, err
 	}
@@ -72,16 +61,8 @@ func (c *entities) of(ctx context.Context, store registry.Store, org registry.Ep
 		if now != org.Value {
 			return registry.ErrEpochMoved
 		}
-		return collect(func(ref registry.EntityRef) (*entity, error) {
-			if e, ok := c.cache.GetIfPresent(key(ref)); ok {
-				return e, nil
-			}
-			e, err := readEntity(tx, org.Scope.ID, ref)
-			if err == nil {
-				c.cache.Set(key(ref), e)
-			}
-			return e, err
-		})
+		list, groups, err = collect(func(ref registry.EntityRef) (*entity, error) { return c.in(tx, org, ref) }, refs)
+		return err
 	})
 	if errors.Is(err, registry.ErrEpochMoved) { // by another process: let the next look be a new one
 		_, stale := store.Moment(ctx, 0)
@@ -90,28 +71,72 @@ func (c *entities) of(ctx context.Context, store registry.Store, org registry.Ep
 	return list, groups, err
 }
 
+// collect reads entities and the groups that they are in.
+func collect(read func(registry.EntityRef) (*entity, error), refs []registry.EntityRef) (list []*entity, groups []*cedar.Entity, err error) {
+	list = make([]*entity, len(refs))
+	for i, ref := range refs {
+		if list[i], err = read(ref); err != nil {
+			return nil, nil, err
+		}
+	}
+	groups, err = groupsOf(read, list...)
+	return list, groups, err
+}
+
+// in returns one in a snapshot that is at the epoch of the org.
+func (c *entities) in(tx registry.Tx, org registry.Epoch, ref registry.EntityRef) (*entity, error) {
+	key := entityKey{org.Scope.ID, org.Value, ref}
+	if e, ok := c.cache.GetIfPresent(key); ok {
+		return e, nil
+	}
+	e, err := readEntity(tx, org.Scope.ID, ref)
+	if err == nil {
+		c.cache.Set(key, e)
+	}
+	return e, err
+}
+
 // readEntity reads one; what is not there has no properties and is in no group.
 func readEntity(tx registry.Tx, org string, ref registry.EntityRef) (*entity, error) {
 	e, err := tx.Entity(org, ref.Type, ref.ID)
 	if err != nil && !errors.Is(err, registry.NotFound) {
 		return nil, err
 	}
+	e.Type, e.ID = ref.Type, ref.ID
+	return newEntity(tx, e)
+}
+
+// newEntity makes one of what is stored.
+func newEntity(tx registry.Tx, e registry.Entity) (*entity, error) {
 	out := &entity{parents: e.Parents, weight: uint32(512 + 4*len(e.Properties) + 128*len(e.Parents))}
-	if _, err := tx.Agent(ref.ID); err == nil {
-		out.agent = true
-	} else if !errors.Is(err, registry.NotFound) {
-		return nil, err
+	if len(e.ID) == 36 { // else it is no UUID, and no agent's
+		if _, err := tx.Agent(e.ID); err == nil {
+			out.agent = true
+		} else if !errors.Is(err, registry.NotFound) {
+			return nil, err
+		}
 	}
-	out.cedar, err = cedar.NewEntity(cedar.UID(ref), e.Properties, uids(e.Parents))
+	var err error
+	out.cedar, err = cedar.NewEntity(cedar.UID{Type: e.Type, ID: e.ID}, e.Properties, uids(e.Parents))
 	return out, err
 }
 
 // surround gives the facts the resource as the org's policies see it.
 func (p *PDP) surround(ctx context.Context, f *facts) error {
-	if f.rules == nil || f.rules.set == nil || f.proof.code != "" {
+	if !f.narrowable() {
 		return nil
 	}
-	list, groups, err := p.entities.of(ctx, p.Store, f.orgEpoch(), registry.EntityRef(f.act.Resource))
+	return f.place(p.entities.of(ctx, p.Store, orgEpoch(f.epochs), registry.EntityRef(f.act.Resource)))
+}
+
+// narrowable: the org has policies, and they are asked about the act.
+func (f *facts) narrowable() bool {
+	return f.rules != nil && f.rules.set != nil && f.proof.code == ""
+}
+
+// place gives the facts the resource and the groups that it is in. err is that of
+// their reading.
+func (f *facts) place(list []*entity, groups []*cedar.Entity, err error) error {
 	switch {
 	case errors.Is(err, errGroups):
 		unknown := *f.standing
@@ -125,8 +150,8 @@ func (p *PDP) surround(ctx context.Context, f *facts) error {
 	return nil
 }
 
-func (s *standing) orgEpoch() registry.Epoch {
-	for _, e := range s.epochs {
+func orgEpoch(epochs []registry.Epoch) registry.Epoch {
+	for _, e := range epochs {
 		if e.Scope.Kind == registry.ScopeOrg {
 			return e
 		}

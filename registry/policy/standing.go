@@ -106,38 +106,57 @@ func (c standings) of(ctx context.Context, store registry.Store, did string, cha
 	if err != nil {
 		return nil, m, err
 	}
-	key := standingKey{did: did}
-	if chain != nil {
-		key.token = chain.Leaf().Hash()
+	if s, known := c.byGrant.GetIfPresent(keyOf(did, chain)); known && s.authority == m.Authority {
+		return s, m, nil
 	}
-	old, known := c.byGrant.GetIfPresent(key)
-	if known && old.authority == m.Authority {
-		return old, m, nil
-	}
-	s := &standing{}
+	var s *standing
 	read := time.Now()
 	err = store.View(ctx, func(tx registry.Tx) error {
-		if m, err = tx.Moment(); err != nil {
-			return err
+		if m, err = tx.Moment(); err == nil {
+			s, err = c.in(tx, m, did, chain)
 		}
-		if known { // most likely it was another's authority that moved
-			*s = *old
-			s.authority = m.Authority
-			if err := s.readAuthority(tx); err != nil || slices.Equal(s.epochs, old.epochs) {
-				return err
-			}
-		}
-		*s = standing{authority: m.Authority}
-		return s.read(tx, did, chain, c.tenant)
+		return err
 	})
 	if err != nil {
 		return nil, m, err
 	}
 	m.Read = read
+	return s, m, nil
+}
+
+func keyOf(did string, chain *capability.Chain) standingKey {
+	key := standingKey{did: did}
+	if chain != nil {
+		key.token = chain.Leaf().Hash()
+	}
+	return key
+}
+
+// in is of in one snapshot, which m is of.
+func (c standings) in(tx registry.Tx, m registry.Moment, did string, chain *capability.Chain) (*standing, error) {
+	key := keyOf(did, chain)
+	old, known := c.byGrant.GetIfPresent(key)
+	if known && old.authority == m.Authority {
+		return old, nil
+	}
+	s := &standing{}
+	if known { // most likely it was another's authority that moved
+		*s = *old
+		s.authority = m.Authority
+		if err := s.readAuthority(tx); err != nil {
+			return nil, err
+		}
+	}
+	if !known || !slices.Equal(s.epochs, old.epochs) {
+		*s = standing{authority: m.Authority}
+		if err := s.read(tx, did, chain, c.tenant); err != nil {
+			return nil, err
+		}
+	}
 	if s.complete(chain) {
 		c.byGrant.Set(key, s)
 	}
-	return s, m, nil
+	return s, nil
 }
 
 // complete reports that nothing is missing that may come without an epoch's move.
