@@ -267,9 +267,10 @@ type RevokedLink struct {
 
 // NewGrant is the input of IssueGrant.
 type NewGrant struct {
-	Agent          string     `json:"agent"`              // id or DID
-	Capabilities   string     `json:"capabilities"`       // "read:invoices; execute:none"
-	Audience       []string   `json:"audience,omitempty"` // resource server ids; none = the registry's origin
+	Agent          string     `json:"agent"`                  // id or DID
+	Template       string     `json:"template,omitempty"`     // name of a template of the agent's org; what it says may not be said beside it
+	Capabilities   string     `json:"capabilities,omitempty"` // "read:invoices; execute:none"
+	Audience       []string   `json:"audience,omitempty"`     // resource server ids; none = the registry's origin
 	Domain         string     `json:"domain,omitempty"`
 	Workflow       string     `json:"workflow,omitempty"`
 	AuthorityLevel *int       `json:"authority_level,omitempty"` // nil = the agent's
