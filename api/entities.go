@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 
@@ -19,6 +18,9 @@ func (s *server) routeEntities() {
 		Summary: "What the org knows of an entity"}, s.getEntity)
 	route(s, huma.Operation{OperationID: "list-entities", Method: http.MethodGet, Path: "/v1/orgs/{org}/entities", Tags: []string{"entities"},
 		Summary: "The entities of an org, in order of type and id"}, s.listEntities)
+	route(s, huma.Operation{OperationID: "put-entities", Method: http.MethodPut, Path: "/v1/orgs/{org}/entities", Tags: []string{"entities"},
+		Summary:     "Say what the org knows of many entities, all of them or none",
+		Description: "As put-entity, of each; entities that are not named stay as they are. Each that changes has its own event."}, s.putEntities)
 	route(s, huma.Operation{OperationID: "delete-entity", Method: http.MethodDelete, Path: "/v1/orgs/{org}/entities/{type}/{id}", Tags: []string{"entities"},
 		Summary: "Know nothing of an entity any more"}, s.deleteEntity)
 }
@@ -34,6 +36,14 @@ type EntityPath struct {
 type NewEntity struct {
 	Properties *arguments           `json:"properties,omitempty" doc:"What policies read of it, 16 KiB at most"`
 	Parents    []registry.EntityRef `json:"parents,omitempty" maxItems:"16" doc:"Groups that it is in"`
+}
+
+func (n NewEntity) entity(typ, id string) registry.Entity {
+	e := registry.Entity{Type: typ, ID: id, Parents: n.Parents}
+	if n.Properties != nil {
+		e.Properties = n.Properties.RawMessage
+	}
+	return e
 }
 
 // EntityAnswer is an entity and the event that records the change.
@@ -59,15 +69,44 @@ func (s *server) putEntity(ctx context.Context, call registry.Call, in *struct {
 	EntityPath
 	Body NewEntity
 }) (*changed[EntityAnswer], error) {
-	var properties json.RawMessage
-	if in.Body.Properties != nil {
-		properties = in.Body.Properties.RawMessage
-	}
-	out, err := s.Registry.PutEntity(ctx, call, in.Org, registry.Entity{Type: in.Type, ID: in.ID, Properties: properties, Parents: in.Body.Parents})
+	out, err := s.Registry.PutEntity(ctx, call, in.Org, in.Body.entity(in.Type, in.ID))
 	if err != nil {
 		return nil, err
 	}
 	return change(out, EntityAnswer{storedEntity(out.Value), eventOf(out)}), nil
+}
+
+// NewEntities is the body of put-entities.
+type NewEntities struct {
+	Entities []NamedEntity `json:"entities" minItems:"1" maxItems:"1000"`
+}
+
+// NamedEntity is one of many entities.
+type NamedEntity struct {
+	Type string `json:"type"`
+	ID   string `json:"id"`
+	NewEntity
+}
+
+// EntitiesAnswer says how many changed, with their events, in the order of the list.
+type EntitiesAnswer struct {
+	registry.EntitiesPut
+	Events []registry.EventRef `json:"events"`
+}
+
+func (s *server) putEntities(ctx context.Context, call registry.Call, in *struct {
+	OrgPath
+	Body NewEntities
+}) (*changed[EntitiesAnswer], error) {
+	list := make([]registry.Entity, len(in.Body.Entities))
+	for i, e := range in.Body.Entities {
+		list[i] = e.entity(e.Type, e.ID)
+	}
+	out, err := s.Registry.PutEntities(ctx, call, in.Org, list)
+	if err != nil {
+		return nil, err
+	}
+	return change(out, EntitiesAnswer{out.Value, append([]registry.EventRef{}, out.Events...)}), nil
 }
 
 func (s *server) getEntity(ctx context.Context, call registry.Call, in *EntityPath) (*plain[StoredEntity], error) {

@@ -343,6 +343,7 @@ func TestEveryOperation(t *testing.T) {
 		{id: "put-entity", good: call{"/v1/orgs/operator/entities/user/alice%2F1", `{"properties":{"grade":3},"parents":[{"type":"group","id":"staff"}]}`}, bad: call{"/v1/orgs/operator/entities/user/alice", `{"properties":[]}`}},
 		{id: "get-entity", good: call{"/v1/orgs/operator/entities/user/alice%2F1", nil}, bad: call{"/v1/orgs/operator/entities/user/bob", nil}},
 		{id: "list-entities", good: call{"/v1/orgs/operator/entities", nil}, bad: call{"/v1/orgs/nobody/entities", nil}},
+		{id: "put-entities", good: call{"/v1/orgs/operator/entities", `{"entities":[{"type":"user","id":"bob","properties":{"grade":3}},{"type":"user","id":"eve"}]}`}, bad: call{"/v1/orgs/operator/entities", `{"entities":[{"type":"user","id":"bob"},{"type":"user","id":"bob"}]}`}},
 		{id: "delete-entity", good: call{"/v1/orgs/operator/entities/user/alice%2F1", nil}, bad: call{"/v1/orgs/operator/entities/user/alice%2F1", nil}},
 		{id: "put-template", good: call{"/v1/orgs/operator/templates/reader", `{"capabilities":"read:invoices","lifetime":3600}`}, bad: call{"/v1/orgs/operator/templates/reader", `{"capabilities":"read"}`}},
 		{id: "get-template", good: call{"/v1/orgs/operator/templates/reader", nil}, bad: call{"/v1/orgs/operator/templates/writer", nil}},

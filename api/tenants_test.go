@@ -134,6 +134,7 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		"GET /v1/orgs/{org}/templates/{name}":                             shut(nil),
 		"GET /v1/orgs/{org}/templates":                                    shut(nil),
 		"DELETE /v1/orgs/{org}/templates/{name}":                          shut(nil),
+		"PUT /v1/orgs/{org}/entities":                                     shut(map[string]any{"entities": []any{map[string]any{"type": "user", "id": "mole"}}}),
 		// DIDs are public, to whoever knows them.
 		"GET /1.0/identifiers/{did}":     {},
 		"GET /v1/inventory/unregistered": {query: of, shut: true},

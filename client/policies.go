@@ -128,6 +128,33 @@ func (c *Client) PutEntity(ctx context.Context, org string, e StoredEntity) (Cha
 	return change[StoredEntity](ctx, c, http.MethodPut, entity(org, e.Type, e.ID), "entity", body)
 }
 
+// MaxEntities is how many entities one PutEntities takes, of 1 MiB in all.
+const MaxEntities = 1000
+
+// EntitiesPut says what became of a list of entities.
+type EntitiesPut struct {
+	Changed   int        `json:"changed"`
+	Unchanged int        `json:"unchanged"` // they were so already
+	Events    []EventRef `json:"events"`    // of those that changed, in the order of the list
+}
+
+// PutEntities says all that an org knows of each of many entities, in one change: all
+// of them or none. Others stay as they are.
+func (c *Client) PutEntities(ctx context.Context, org string, list []StoredEntity) (out EntitiesPut, err error) {
+	type named struct {
+		Type       string          `json:"type"`
+		ID         string          `json:"id"`
+		Properties json.RawMessage `json:"properties,omitempty"`
+		Parents    []EntityRef     `json:"parents"`
+	}
+	body := make([]named, len(list))
+	for i, e := range list {
+		body[i] = named{e.Type, e.ID, e.Properties, append([]EntityRef{}, e.Parents...)}
+	}
+	_, err = c.read(ctx, request{method: http.MethodPut, path: at("/v1/orgs", org) + "/entities", body: map[string]any{"entities": body}, key: true}, &out)
+	return out, err
+}
+
 // Entity returns what an org knows of an entity.
 func (c *Client) Entity(ctx context.Context, org, typ, id string) (StoredEntity, error) {
 	return fetch[StoredEntity](ctx, c, entity(org, typ, id))

@@ -53,30 +53,104 @@ const (
 // PutEntity makes what an org knows of an entity anew. Its policy authors and
 // registrars may. Decisions in flight are made again.
 func (r *Registry) PutEntity(ctx context.Context, call Call, orgRef string, e Entity) (Outcome[Entity], error) {
-	var none Outcome[Entity]
-	if err := e.check(); err != nil {
-		return none, err
-	}
-	form, err := canon.Canonical(orEmptyObject(e.Properties))
+	e, err := r.readEntity(e)
 	if err != nil {
-		return none, &Error{Kind: Malformed, Field: "/properties", Detail: err.Error(), Err: err}
+		return Outcome[Entity]{}, err
 	}
-	e.Properties, e.Updated = form, r.now()
 	return commit(ctx, r, call, false, func(tx Tx) (Entity, *EventDraft, error) {
 		org, err := entityOrg(tx, call.Caller, orgRef)
 		if err != nil {
 			return e, nil, err
 		}
-		was, err := tx.Entity(org.ID, e.Type, e.ID)
-		switch {
-		case err == nil && was.says(e):
-			return was, nil, nil
-		case err != nil && !errors.Is(err, NotFound):
-			return e, nil, err
+		now, ev, err := putEntity(tx, org.ID, e)
+		if ev != nil {
+			err = errors.Join(err, tx.BumpEpoch(Scope{ScopeOrg, org.ID}))
 		}
-		ev, err := e.event(EventEntitySet, org.ID)
-		return e, ev, errors.Join(err, tx.PutEntity(org.ID, e), tx.BumpEpoch(Scope{ScopeOrg, org.ID}))
+		return now, ev, err
 	})
+}
+
+// MaxEntities is how many entities PutEntities takes.
+const MaxEntities = 1000
+
+// EntitiesPut says what became of a list of entities.
+type EntitiesPut struct {
+	Changed   int `json:"changed"`
+	Unchanged int `json:"unchanged"` // they were so already
+}
+
+// PutEntities is PutEntity for many, all in one commit or none. Others stay as they
+// are. Each that changes has an event of its own, in the order of the list: what is
+// known of one can be erased without the rest. A fault's field names its place.
+func (r *Registry) PutEntities(ctx context.Context, call Call, orgRef string, list []Entity) (Outcome[EntitiesPut], error) {
+	var none Outcome[EntitiesPut]
+	switch {
+	case len(list) == 0:
+		return none, Invalid("/entities", "needs at least one item")
+	case len(list) > MaxEntities:
+		return none, &Error{Kind: TooLarge, Field: "/entities", Detail: fmt.Sprintf("more than %d items", MaxEntities)}
+	}
+	ready := make([]Entity, len(list))
+	seen := make(map[EntityRef]bool, len(list))
+	for i, e := range list {
+		at := fmt.Sprintf("/entities/%d", i)
+		var err error
+		if ready[i], err = r.readEntity(e); err != nil {
+			return none, within(at, err)
+		}
+		ref := EntityRef{e.Type, e.ID}
+		if seen[ref] {
+			return none, Invalid(at, "is named twice")
+		}
+		seen[ref] = true
+	}
+	return commitDraft(ctx, r, call, false, func(tx Tx) (out EntitiesPut, d Draft, err error) {
+		org, err := entityOrg(tx, call.Caller, orgRef)
+		if err != nil {
+			return out, d, err
+		}
+		for _, e := range ready {
+			switch _, ev, err := putEntity(tx, org.ID, e); {
+			case err != nil:
+				return out, d, err
+			case ev == nil:
+				out.Unchanged++
+			default:
+				out.Changed, d.Events = out.Changed+1, append(d.Events, *ev)
+			}
+		}
+		if out.Changed > 0 {
+			err = tx.BumpEpoch(Scope{ScopeOrg, org.ID})
+		}
+		return out, d, err
+	})
+}
+
+// readEntity checks an entity and brings its properties into the one form.
+func (r *Registry) readEntity(e Entity) (Entity, error) {
+	if err := e.check(); err != nil {
+		return e, err
+	}
+	form, err := canon.Canonical(orEmptyObject(e.Properties))
+	if err != nil {
+		return e, &Error{Kind: Malformed, Field: "/properties", Detail: err.Error(), Err: err}
+	}
+	e.Properties, e.Updated = form, r.now()
+	return e, nil
+}
+
+// putEntity keeps an entity unless the org knows just that of it already: then there
+// is no event. The caller moves the org's epoch.
+func putEntity(tx Tx, org string, e Entity) (Entity, *EventDraft, error) {
+	was, err := tx.Entity(org, e.Type, e.ID)
+	switch {
+	case err == nil && was.says(e):
+		return was, nil, nil
+	case err != nil && !errors.Is(err, NotFound):
+		return e, nil, err
+	}
+	ev, err := e.event(EventEntitySet, org)
+	return e, ev, errors.Join(err, tx.PutEntity(org, e))
 }
 
 // DeleteEntity forgets what an org knows of an entity. Those that are in it stay in
