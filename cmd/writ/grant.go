@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -38,17 +39,24 @@ func grantIssueCmd(conn *connection) *cobra.Command {
 		Use:   "issue --agent AGENT CAPABILITIES",
 		Short: "Give an active agent capabilities",
 		Long: `Give an active agent capabilities, within what it is approved for. Where the agent
-is named by its file, the grant is added to the file.`,
+is named by its file, the grant is added to the file. With --template a template of the
+agent's org (writ template) says the capabilities and more; what it says, flags may not.`,
 		Example: `  writ grant issue --agent invoices.agent.json "read:invoices; execute:none"
   writ grant issue --agent did:webvh:... --audience https://erp.example --expires 8h \
-      "create:shipment(weight<=500)"`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			caps, err := capability.Parse(args[0])
-			if err != nil {
-				return fmt.Errorf("capabilities: %w", err)
+      "create:shipment(weight<=500)"
+  writ grant issue --agent invoices.agent.json --template invoice-reader`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			switch {
+			case (len(args) == 0) == (in.Template == ""):
+				return errors.New("give capabilities, or --template")
+			case len(args) == 1:
+				caps, err := capability.Parse(args[0])
+				if err != nil {
+					return fmt.Errorf("capabilities: %w", err)
+				}
+				in.Capabilities = caps.String()
 			}
-			in.Capabilities = caps.String()
 			if in.NotBefore, err = moment(from); err != nil {
 				return fmt.Errorf("--not-before: %w", err)
 			}
@@ -85,6 +93,7 @@ is named by its file, the grant is added to the file.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&agent, "agent", "", "agent file, id or DID")
+	f.StringVar(&in.Template, "template", "", "name of a template of the agent's org")
 	f.StringSliceVar(&in.Audience, "audience", nil, "resource server that the grant is for; repeatable (default: the registry)")
 	f.StringVar(&in.Domain, "domain", "", "business domain")
 	f.StringVar(&in.Workflow, "workflow", "", "workflow")
