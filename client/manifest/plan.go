@@ -31,7 +31,7 @@ type Change struct {
 	Kind   string  `json:"kind"` // org, policy of the org, action, entity, policies, template, approval rules
 	Name   string  `json:"name"`
 	Fields []Field `json:"fields,omitempty"` // of Update
-	Note   string  `json:"note,omitempty"` // who drafted or proposed it, or that it waits
+	Note   string  `json:"note,omitempty"`   // who drafted or proposed it, or that it waits
 	Done   bool    `json:"done"`
 }
 

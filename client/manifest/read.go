@@ -76,7 +76,7 @@ func (r *reader) value(n *yaml.Node, v reflect.Value, path string) {
 		r.policies(n, p, path)
 		return
 	case *json.RawMessage:
-		if wants(n.Kind == yaml.MappingNode, "a mapping") {
+		if wants(isMapping(n), "a mapping") {
 			*p = r.object(n, path)
 		}
 		return
@@ -87,11 +87,11 @@ func (r *reader) value(n *yaml.Node, v reflect.Value, path string) {
 		v.Set(reflect.New(v.Type().Elem()))
 		r.value(n, v.Elem(), path)
 	case reflect.Struct:
-		if wants(n.Kind == yaml.MappingNode, "a mapping") {
+		if wants(isMapping(n), "a mapping") {
 			r.members(n, v, path)
 		}
 	case reflect.Slice:
-		if !wants(n.Kind == yaml.SequenceNode, "a list ([] for none)") {
+		if !wants(isList(n), "a list ([] for none)") {
 			return
 		}
 		v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
@@ -168,7 +168,7 @@ func (r *reader) policies(n *yaml.Node, p *Policies, path string) {
 		if n.Style&yaml.LiteralStyle != 0 {
 			r.m.at[path+"|"] = place{n.Line, n.Column}
 		}
-	case n.Kind == yaml.MappingNode:
+	case isMapping(n):
 		r.members(n, reflect.ValueOf(p).Elem(), path)
 		if len(r.faults) == 0 && p.File == "" {
 			r.fault(n, path+".file", "must name a file")
@@ -197,7 +197,7 @@ var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9
 
 func (r *reader) json(b *bytes.Buffer, n *yaml.Node, path string) {
 	switch {
-	case n.Kind == yaml.MappingNode:
+	case isMapping(n):
 		b.WriteByte('{')
 		first := true
 		r.pairs(n, path, func(key, value *yaml.Node) {
@@ -210,7 +210,7 @@ func (r *reader) json(b *bytes.Buffer, n *yaml.Node, path string) {
 			r.json(b, value, join(path, key.Value))
 		})
 		b.WriteByte('}')
-	case n.Kind == yaml.SequenceNode:
+	case isList(n):
 		b.WriteByte('[')
 		for i, item := range n.Content {
 			if i > 0 {
@@ -242,13 +242,18 @@ func (r *reader) scalar(b *bytes.Buffer, n *yaml.Node, path string) {
 	}
 }
 
+// Neither is one where a tag says that it is something else.
+func isMapping(n *yaml.Node) bool { return n.Kind == yaml.MappingNode && n.ShortTag() == "!!map" }
+
+func isList(n *yaml.Node) bool { return n.Kind == yaml.SequenceNode && n.ShortTag() == "!!seq" }
+
 func kindOf(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
+	switch {
+	case isMapping(n):
 		return "a mapping"
-	case yaml.SequenceNode:
+	case isList(n):
 		return "a list"
-	case yaml.AliasNode:
+	case n.Kind == yaml.AliasNode:
 		return "an alias: write out what it stands for"
 	}
 	switch n.ShortTag() {

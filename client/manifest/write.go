@@ -44,8 +44,23 @@ func (m *Manifest) WriteJSON(w io.Writer) error {
 		return r.faults
 	}
 	out.WriteByte('\n')
-	_, err := w.Write(out.Bytes())
+	_, err := io.WriteString(w, escapeBreaks(out.String()))
 	return err
+}
+
+// escapeBreaks escapes what JSON lets stand in a string and YAML takes for the end of
+// a line, or not at all (YAML 1.2, section 5.1). Outside of strings there is none.
+func escapeBreaks(text string) string {
+	var out strings.Builder
+	for _, r := range text {
+		switch {
+		case r >= 0x7f && r < 0xa0, r == '\u2028', r == '\u2029', r == '\ufeff', r == '\ufffe', r == '\uffff':
+			fmt.Fprintf(&out, `\u%04x`, r)
+		default:
+			out.WriteRune(r)
+		}
+	}
+	return out.String()
 }
 
 // node is a value as YAML: members in the order of the type, those that are empty left
