@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,6 +115,34 @@ func TestParseRefuses(t *testing.T) {
 		if !errors.As(err, &faults) || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q:\n got %v\nwant %s", text, err, want)
 		}
+	}
+}
+
+// TestDocumentation: the example of docs/manifest.md is one.
+func TestDocumentation(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "manifest.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\n")
+	text, _, _ := strings.Cut(rest, "```")
+	m, err := Parse("manifest.md", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &State{Me: client.Caller{Roles: []string{"operator"}}}
+	plan, err := Compare(m, s, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for _, ch := range plan.Changes {
+		if !slices.Contains(kinds, ch.Kind) {
+			kinds = append(kinds, ch.Kind)
+		}
+	}
+	if want := []string{"org", "policy of the org", "action", "entity", "policies", "template", "approval rules"}; !slices.Equal(kinds, want) {
+		t.Errorf("it changes %v, want %v", kinds, want)
 	}
 }
 
