@@ -80,6 +80,7 @@ func TestParseRefuses(t *testing.T) {
 		"writ: [":                           "m.yaml:1: did not find expected node content",
 		"[]":                                "m.yaml:1:1: must be a mapping, not a list",
 		"catalogue: []":                     "m.yaml:1:1: lacks writ",
+		"writ: 01":                          "m.yaml:1:7: writ: must be a whole number, not the number 01",
 		"writ: 2":                           "m.yaml:1:7: writ: must be 1, the version of the format that this program reads",
 		"writ: 1\nentitys: []":              "m.yaml:2:1: entitys: is not known; there are writ, org, catalogue, entities, policies, templates, approval_rules",
 		"writ: 1\nentities:":                "m.yaml:2:10: entities: must be a list ([] for none), not nothing",

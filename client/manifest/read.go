@@ -108,8 +108,8 @@ func (r *reader) value(n *yaml.Node, v reflect.Value, path string) {
 			v.SetBool(b)
 		}
 	case reflect.Int, reflect.Int64:
-		var i int64
-		if wants(n.Kind == yaml.ScalarNode && tag == "!!int" && n.Decode(&i) == nil, "a whole number") {
+		i, err := strconv.ParseInt(n.Value, 10, 64) // not 012 or 1_000, which YAML 1.1 and 1.2 read apart
+		if wants(n.Kind == yaml.ScalarNode && tag == "!!int" && err == nil && jsonNumber.MatchString(n.Value), "a whole number") {
 			v.SetInt(i)
 		}
 	default:
