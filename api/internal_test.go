@@ -84,6 +84,30 @@ func FuzzEvaluation(f *testing.F) {
 	})
 }
 
+// FuzzEvaluations: each of several evaluations is a request that could be asked alone.
+func FuzzEvaluations(f *testing.F) {
+	f.Add([]byte(`{"subject":{"type":"user","id":"a"},"evaluations":[{"action":{"name":"read"}},{"subject":{"type":"user","id":"b"}}],"options":{"evaluations_semantic":"deny_on_first_deny"}}`))
+	f.Add([]byte(`{"evaluations":[{},null]}`))
+	f.Add([]byte(`{"evaluations":[{"context":{"dry_run":true}}]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if canon.Check(body) != nil {
+			return
+		}
+		list, _, err := readEvaluations(body)
+		if err != nil {
+			return
+		}
+		if len(list) > MaxEvaluations {
+			t.Errorf("%d evaluations", len(list))
+		}
+		for _, one := range list {
+			if err := canon.Check(one); err != nil {
+				t.Errorf("%s of %s: %v", one, body, err)
+			}
+		}
+	})
+}
+
 // FuzzLocate: a place that is found is inside the body, whatever the path.
 func FuzzLocate(f *testing.F) {
 	f.Add([]byte(`{"a":{"b.c":[1,{"d":2}]}}`), ".a.b.c[1].d")

@@ -109,7 +109,7 @@ func bench(ctx context.Context, o options) error {
 	}
 	if o.peers {
 		// Peers first: the last line is the scenario's own.
-		for _, peer := range map[string][]string{"decision": {"opa", "openfga"}, "verify": {"opa", "openfga"}, "resolve": {"net-http"}, "log": {"tessera/1ms", "tessera/10ms", "tessera/50ms"}}[o.scenario] {
+		for _, peer := range map[string][]string{"decision": {"opa", "openfga"}, "light": {"opa", "openfga"}, "asserted": {"opa", "openfga"}, "verify": {"opa", "openfga"}, "resolve": {"net-http"}, "log": {"tessera/1ms", "tessera/10ms", "tessera/50ms"}}[o.scenario] {
 			p := o
 			p.peer = peer
 			if name, age, ok := strings.Cut(peer, "/"); ok {
@@ -131,7 +131,7 @@ func (o options) check() error {
 		return fmt.Errorf("--scenario %q: want one of %s", o.scenario, strings.Join(scenarios, ", "))
 	case o.clients < 1 || o.agents < 1 || o.active < 0 || o.rate < 0 || o.entries < 0:
 		return errors.New("--clients and --agents are 1 or more, --active, --rate and --entries 0 or more")
-	case o.duration <= 0 || o.duration > longest && !(o.rate > 0 && o.scenario == "decision") && o.scenario != "log" && o.peer == "":
+	case o.duration <= 0 || o.duration > longest && !(o.rate > 0 && (o.scenario == "decision" || o.scenario == "light")) && o.scenario != "asserted" && o.scenario != "log" && o.peer == "":
 		return fmt.Errorf("--duration %s: proofs made ahead are good for %s", o.duration, longest)
 	case o.peer != "" && o.peers:
 		return errors.New("--peer or --peers")

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/writ-registry/writ/client"
 	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/registry/capability"
 )
@@ -34,7 +35,9 @@ type target struct {
 	prepare func(ctx context.Context, n int, due []time.Duration) (work, error)
 }
 
-var scenarios = []string{"decision", "verify", "resolve", "register", "log"}
+// A decision has its durable event; a light one has none, as no consequence is known of
+// the act; an asserted one is light, about a user, on an enforcement point's word.
+var scenarios = []string{"decision", "light", "asserted", "verify", "resolve", "register", "log"}
 
 // Proofs are fresh for 30 seconds on either side of their iat
 // (capability.MaxSkew). Signed ahead, they are dated to be fresh when they are
@@ -81,22 +84,40 @@ func openWrit(ctx context.Context, o options, h *house) (*target, error) {
 	t := &target{name: "writ", server: c, close: c.stop, agents: h.Agents, entries: func() int64 { return logSize(c.URL) }}
 	t.notes = append(t.notes, fmt.Sprintf("chain %s", o.chain), fmt.Sprintf("%d agents act", len(which)))
 	switch o.scenario {
-	case "decision":
+	case "decision", "light":
+		verb, want := benchVerb, `"cid":"` // a permit that has its event
+		if o.scenario == "light" {
+			verb, want = "read", `"qualified":false`
+		}
 		t.prepare = func(ctx context.Context, n int, due []time.Duration) (work, error) {
 			requests, err := signAll(n, func(i int, begun time.Time) ([]byte, error) {
 				at := begun.Add(datedAhead)
 				if due != nil {
 					at = begun.Add(due[i] + datedAhead - 5*time.Second)
 				}
-				body, err := crowd[i%len(crowd)].ask(h, i, at)
+				body, err := crowd[i%len(crowd)].ask(h, verb, i, at)
 				return request("POST", "/access/v1/evaluation", c.host(), jsonHead(h.Secret), body), err
 			})
-			return work{addr: c.host(), requests: requests, check: wantStatus(200, `"cid":"`)}, err // a permit that has its event
+			return work{addr: c.host(), requests: requests, check: wantStatus(200, want)}, err
+		}
+	case "asserted":
+		if err := know(ctx, c.URL, h, o.agents); err != nil {
+			return nil, errors.Join(err, c.stop())
+		}
+		t.notes = append(t.notes, fmt.Sprintf("%d users, Cedar policy, no signatures", o.agents))
+		t.prepare = func(context.Context, int, []time.Duration) (work, error) {
+			requests := make([][]byte, max(1000, o.agents))
+			for i := range requests {
+				body := fmt.Appendf(nil, `{"subject":{"type":"user","id":%q},"action":{"name":"read","properties":{"amount":%d}},"resource":{"type":%q,"id":"2026-%d"}}`,
+					"user-"+strconv.Itoa(i%o.agents), 1+i%500, benchType, i)
+				requests[i] = request("POST", "/access/v1/evaluation", c.host(), jsonHead(h.Secret), body)
+			}
+			return work{addr: c.host(), requests: requests, repeat: true, check: wantStatus(200, `"decision":true`)}, nil
 		}
 	case "verify":
 		t.prepare = func(ctx context.Context, n int, due []time.Duration) (work, error) {
 			requests, err := signAll(min(n, len(crowd)), func(i int, begun time.Time) ([]byte, error) {
-				body, err := crowd[i].ask(h, i, begun.Add(datedAhead))
+				body, err := crowd[i].ask(h, benchVerb, i, begun.Add(datedAhead))
 				return request("POST", "/v1/verify", c.host(), jsonHead(h.Secret), body), err
 			})
 			return work{addr: c.host(), requests: requests, repeat: true, check: wantStatus(200, `"active":true`)}, err
@@ -125,10 +146,36 @@ func openWrit(ctx context.Context, o options, h *house) (*target, error) {
 	return t, nil
 }
 
+// know tells the registry of users, and of a policy that asks of them what opaPolicy
+// asks of an agent.
+func know(ctx context.Context, url string, h *house, users int) error {
+	token, err := operatorToken(h.dir)
+	if err != nil {
+		return err
+	}
+	api, err := client.New(url, token, client.Options{})
+	if err != nil {
+		return err
+	}
+	set, err := api.DraftPolicies(ctx, h.Org, `permit (principal is User, action == Action::"read:`+benchType+`", resource)
+	when { principal has status && principal.status == "active" && principal has amount && context.arguments has amount && context.arguments.amount <= principal.amount };`)
+	if err == nil {
+		_, err = api.ActivatePolicies(ctx, h.Org, set.Value.Version)
+	}
+	for n := 0; n < users && err == nil; n += client.MaxEntities {
+		var list []client.StoredEntity
+		for i := n; i < min(users, n+client.MaxEntities); i++ {
+			list = append(list, client.StoredEntity{Type: "user", ID: "user-" + strconv.Itoa(i), Properties: json.RawMessage(`{"status":"active","amount":500}`)})
+		}
+		_, err = api.PutEntities(ctx, h.Org, list)
+	}
+	return err
+}
+
 // ask is an evaluation request for the i-th act, proven at a time.
-func (a *held) ask(h *house, i int, at time.Time) ([]byte, error) {
+func (a *held) ask(h *house, verb string, i int, at time.Time) ([]byte, error) {
 	act := capability.Act{
-		Action: benchVerb, Resource: capability.Resource{Type: benchType, ID: "2026-" + strconv.Itoa(i)},
+		Action: verb, Resource: capability.Resource{Type: benchType, ID: "2026-" + strconv.Itoa(i)},
 		Arguments: json.RawMessage(`{"amount":` + strconv.Itoa(1+i%500) + `}`),
 	}
 	adg, err := act.Digest()

@@ -380,7 +380,7 @@ type Statement struct {
 	Agent         StatementAgent `json:"agent"`
 	Act           StatementAct   `json:"act"`
 	Binding       Binding        `json:"binding"`
-	Capabilities  string         `json:"capabilities"` // of the grant
+	Capabilities  string         `json:"capabilities"` // of the token that the agent showed
 	Reversibility Reversibility  `json:"reversibility"`
 	Egress        bool           `json:"egress"`
 	Material      bool           `json:"material"`
@@ -414,9 +414,9 @@ const StatementKind = "writ-approval-1"
 // state makes the statement of a request.
 func (r *Registry) state(tx Tx, out *Approval, a Agent, entry CatalogueAction, in NewApproval) error {
 	org, err := tx.Org(a.Org)
-	var g Grant
+	var caps string
 	if err == nil {
-		g, err = tx.Grant(out.Binding.Grant)
+		caps, err = shownCapabilities(tx, out.Binding)
 	}
 	if err != nil {
 		return err
@@ -427,7 +427,7 @@ func (r *Registry) state(tx Tx, out *Approval, a Agent, entry CatalogueAction, i
 	}
 	form, err := canon.Marshal(Statement{
 		Kind: StatementKind, Registry: r.Origin, Approval: out.ID, Agent: StatementAgent{a.ID, a.DID, a.Name, a.Purpose, org.Name, a.Sponsor},
-		Act: StatementAct{in.Act.Action, in.Act.Resource, args, in.Act.Task}, Binding: out.Binding, Capabilities: g.Capabilities,
+		Act: StatementAct{in.Act.Action, in.Act.Resource, args, in.Act.Task}, Binding: out.Binding, Capabilities: caps,
 		Reversibility: entry.Reversibility, Egress: entry.Egress, Material: entry.Material, Rule: out.Rule, Justification: in.Justification,
 		Requested: out.Requested.Format(TimeFormat), Expires: out.Expires.Format(TimeFormat),
 	})
@@ -439,6 +439,28 @@ func (r *Registry) state(tx Tx, out *Approval, a Agent, entry CatalogueAction, i
 	}
 	out.Statement, out.Digest = string(form), canon.Digest(form)
 	return nil
+}
+
+// shownCapabilities are those of the token that the agent showed: of the grant, or of
+// what was left of it at the end of a chain.
+func shownCapabilities(tx Tx, b Binding) (string, error) {
+	g, err := tx.Grant(b.Grant)
+	if err != nil {
+		return "", err
+	}
+	above, err := disclosed[[]string](tx, b.Event, "chain")
+	if err != nil || above == nil {
+		return g.Capabilities, err
+	}
+	leaf, err := disclosed[string](tx, b.Event, "token")
+	if err != nil || leaf == nil {
+		return g.Capabilities, err
+	}
+	chain, err := capability.ParseChain(append(*above, *leaf))
+	if err != nil {
+		return "", err
+	}
+	return chain.Leaf().Capabilities().String(), nil
 }
 
 // StatementOf is what a human signs: the statement, or the one of those who approve

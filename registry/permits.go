@@ -313,7 +313,7 @@ func (r *Registry) ListUndo(ctx context.Context, c Caller, agentRef string, p Pa
 		out := make([]Undo, len(list))
 		for i, permit := range list {
 			out[i] = Undo{Permit: permit, By: permit.CompensatedBy, Until: permit.Undoable()}
-			if out[i].Resource, err = resourceOf(tx, permit.Decision); err != nil {
+			if out[i].Resource, err = disclosed[capability.Resource](tx, permit.Decision, "resource"); err != nil {
 				return nil, err
 			}
 		}
@@ -340,15 +340,15 @@ func listAbout[T any](ctx context.Context, r *Registry, c Caller, ref string, p 
 	return out, err
 }
 
-// resourceOf is the resource that a decision's event commits to; nil where that is
-// erased.
-func resourceOf(tx Tx, cid string) (*capability.Resource, error) {
+// disclosed is what a decision's event commits to under a name; nil where that is
+// erased, or was never there.
+func disclosed[T any](tx Tx, cid, name string) (*T, error) {
 	hidden, err := tx.Disclosures(cid)
 	for _, d := range hidden {
-		if err == nil && d.Name == "resource" {
-			var res capability.Resource
-			err = canon.UnmarshalOpen(d.Value, &res)
-			return &res, err
+		if err == nil && d.Name == name {
+			var out T
+			err = canon.UnmarshalOpen(d.Value, &out)
+			return &out, err
 		}
 	}
 	return nil, err

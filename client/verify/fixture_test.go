@@ -70,6 +70,9 @@ type decision struct {
 	disclosures map[string]any
 	others      map[uint64]event // of the log, by their places
 	logOf       *world           // whose log key signs; nil = a new one
+
+	agent *jose.PrivateKey // of the grant
+	token string
 }
 
 // event is another event of the log.
@@ -148,7 +151,7 @@ func (w *world) decide(t testing.TB, edit func(*decision)) *world {
 		IssuedAt: now - 10, NotBefore: now - 10, Expires: now + 3600, ID: capability.NewJTI(),
 		Confirmation: capability.Confirmation{JWK: agent.Public().JWK()},
 		Capabilities: must(capability.Parse("create:shipment(max_weight<=500)"))(t),
-		Actor:        capability.Actor{Subject: "p1"}, Org: "o1", AuthorityLevel: 2,
+		Actor:        capability.Actor{Subject: "p1"}, Org: "o1", AuthorityLevel: 2, MaxDepth: 2,
 	}))(t)
 	grant := must(capability.ParseGrant(token))(t)
 	act := capability.Act{
@@ -168,6 +171,7 @@ func (w *world) decide(t testing.TB, edit func(*decision)) *world {
 			"token": token, "payload": map[string]any{"arguments": act.Arguments, "task": act.Task}, "resource": act.Resource,
 		},
 	}
+	d.agent, d.token = agent, token
 	edit(d)
 	proof := must(capability.SignAction(d.proofKey, "", d.claims))(t)
 	if d.body["proof_hash"] == nil {

@@ -81,7 +81,7 @@ func newGuarded(t testing.TB) *guarded {
 	must(err)
 	g.agent, err = client.NewAgentFile(g.server.Origin, approved.Value, key)
 	must(err)
-	grant, err := g.IssueGrant(ctx, client.NewGrant{Agent: a.Value.ID, Capabilities: "read:invoices; write:files; create:shipment; delete:invoices", Audience: []string{g.routes.Audience, "https://crm.example"}})
+	grant, err := g.IssueGrant(ctx, client.NewGrant{Agent: a.Value.ID, Delegation: 2, Capabilities: "read:invoices; write:files; create:shipment; delete:invoices", Audience: []string{g.routes.Audience, "https://crm.example"}})
 	must(err)
 	g.agent.Hold(grant.Value)
 	g.signer, err = client.NewRequestSigner(g.agent, g.routes)
@@ -390,6 +390,81 @@ func TestProxy(t *testing.T) {
 			t.Errorf("it passes requests on to %s", to)
 		}
 	}
+}
+
+// TestDelegatedCalls: a part of the agent's grant, in the hands of a key that nobody
+// registered, goes through the guard, nginx and the signing proxy; more than the part
+// does not, nor anything once the agent is stopped.
+func TestDelegatedCalls(t *testing.T) {
+	g := newGuarded(t)
+	key, err := client.GenerateAgentKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, err := client.EphemeralAgent(g.server.Origin, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, err := g.agent.Attenuate(g.agent.Grants[0], client.Delegate{Key: key.JWK(), Capabilities: "read:invoices; create:shipment(weight<=10)"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	short.Keep(part)
+	if g.signer, err = client.NewRequestSigner(short, g.routes); err != nil {
+		t.Fatal(err)
+	}
+	guard, tool := g.guard(t, http.StatusOK)
+	path := filepath.Join(t.TempDir(), "short.agent.json")
+	if err := short.Create(path); err != nil {
+		t.Fatal(err)
+	}
+	handler, err := newSigningProxy(proxyOptions{agent: path, routes: "../../examples/nginx/routes.json", to: tool.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httptest.NewServer(handler)
+	defer proxy.Close()
+
+	// The proxy signs for itself.
+	unsigned := func(method, path, body string) *http.Request {
+		r, err := http.NewRequestWithContext(t.Context(), method, proxy.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		return r
+	}
+	fronts := map[string]func(method, path, body string) *http.Request{
+		"guard": func(method, path, body string) *http.Request { return g.request(t, method, tool.URL+path, body) },
+		"proxy": unsigned,
+	}
+	for name, request := range fronts {
+		if res, reached := g.send(t, request("POST", "/shipments", `{"weight":10}`)); !reached || res.StatusCode != 200 {
+			t.Errorf("%s: its part: %d, reached the tool: %v", name, res.StatusCode, reached)
+		}
+		if res, reached := g.send(t, request("POST", "/shipments", `{"weight":11}`)); reached || res.StatusCode != 403 {
+			t.Errorf("%s: more than its part: %d, reached the tool: %v", name, res.StatusCode, reached)
+		}
+	}
+	if findNginx() != "" {
+		front := g.nginx(t)
+		fronts["nginx"] = func(method, path, body string) *http.Request { return g.request(t, method, front+path, body) }
+	}
+	stop := client.Scope{Kind: "agent", ID: g.agent.ID}
+	for name, request := range fronts {
+		if res, reached := g.send(t, request("GET", "/invoices/7", "")); !reached || res.StatusCode != 200 {
+			t.Errorf("%s: reading: %d %s, reached the tool: %v", name, res.StatusCode, res.Header.Get("Writ-Reason"), reached)
+		}
+	}
+	if _, err := g.SetKill(t.Context(), stop, "drill"); err != nil {
+		t.Fatal(err)
+	}
+	for name, request := range fronts {
+		if res, reached := g.send(t, request("GET", "/invoices/7", "")); reached || res.StatusCode != 403 {
+			t.Errorf("%s: who delegated is stopped: %d %s, reached the tool: %v", name, res.StatusCode, res.Header.Get("Writ-Reason"), reached)
+		}
+	}
+	guard.Wait()
 }
 
 // TestEnforcementCommands: keys, routes, outcomes and what can be undone.

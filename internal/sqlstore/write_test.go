@@ -64,6 +64,8 @@ func TestBackfillEndsALongLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
+	db.back.stop() // the connection is for one at a time
+	<-db.back.done
 	grow := func(n int) {
 		t.Helper()
 		err := db.Write(t.Context(), func(tx *sql.Tx) error {

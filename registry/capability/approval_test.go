@@ -67,37 +67,13 @@ func TestApprovalVerify(t *testing.T) {
 	}
 }
 
-// TestHumansTyps: no other kind of token passes for what humans sign, nor this for
-// another.
-func TestHumansTyps(t *testing.T) {
+func TestAuthenticator(t *testing.T) {
 	key, err := jose.GenerateEd25519()
 	if err != nil {
 		t.Fatal(err)
 	}
-	parsers := map[string]func(string) error{
-		TypApproval:      func(s string) error { _, err := ParseApproval(s); return err },
-		TypAuthenticator: func(s string) error { _, err := ParseAuthenticator(s); return err },
-		TypGrant:         func(s string) error { _, err := ParseGrant(s); return err },
-		TypAction:        func(s string) error { _, err := ParseAction(s); return err },
-		TypRegistration:  func(s string) error { _, err := ParseRegistration(s); return err },
-		TypComposition:   func(s string) error { _, err := ParseComposition(s); return err },
-	}
 	c := testApprovalClaims()
-	c.Issuer = key.Public().ThumbprintURI()
-	who := AuthenticatorClaims{Issuer: c.Issuer, Audience: c.Audience, Subject: "p-1", ID: NewJTI(), IssuedAt: 1000, Expires: 1060}
-	for _, typ := range []string{TypApproval, TypAuthenticator, TypGrant, TypAction, TypRegistration, TypComposition, TypPermit, "JWT", "access-binding+jwt", "APPROVAL+JWT"} {
-		for kind, claims := range map[string]any{TypApproval: c, TypAuthenticator: who} {
-			raw, err := jose.Sign(key, typ, "", claims)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for verifier, parse := range parsers {
-				if passes := parse(raw) == nil; passes != (verifier == kind && typ == kind) {
-					t.Errorf("claims of %s as %s: %s accepts: %t", kind, typ, verifier, passes)
-				}
-			}
-		}
-	}
+	who := AuthenticatorClaims{Audience: c.Audience, Subject: "p-1", ID: NewJTI(), IssuedAt: 1000, Expires: 1060}
 	raw, err := SignAuthenticator(key, who)
 	if err != nil {
 		t.Fatal(err)

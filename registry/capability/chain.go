@@ -68,18 +68,51 @@ func ParseChain(tokens []string) (*Chain, error) {
 	}
 	c := &Chain{}
 	for i, raw := range tokens {
-		g, err := readGrant(raw)
-		switch {
-		case err != nil:
-			return nil, &ChainError{Malformed, i, err.Error()}
-		case i == 0 && g.claims.ParentHash != "":
-			return nil, &ChainError{Linkage, i, "par_hash is present: the tokens above are missing"}
-		case i > 0 && g.claims.ParentHash == "":
-			return nil, &ChainError{Linkage, i, "par_hash is missing: a root stands first"}
+		g, err := readLink(raw, i)
+		if err != nil {
+			return nil, err
 		}
 		c.links = append(c.links, g)
 	}
 	return c, nil
+}
+
+// readLink reads the token of link i.
+func readLink(raw string, i int) (*Grant, error) {
+	g, err := readGrant(raw)
+	switch {
+	case err != nil:
+		return nil, &ChainError{Malformed, i, err.Error()}
+	case i == 0 && g.claims.ParentHash != "":
+		return nil, &ChainError{Linkage, i, "par_hash is present: the tokens above are missing"}
+	case i > 0 && g.claims.ParentHash == "":
+		return nil, &ChainError{Linkage, i, "par_hash is missing: a root stands first"}
+	}
+	return g, nil
+}
+
+// Extend returns the chain with one token more, which it verifies as VerifyLinks does.
+// So a chain that was verified is extended at the cost of one link. Errors: *ChainError.
+func (c *Chain) Extend(raw string) (*Chain, error) {
+	i, total := len(c.links), len(raw)
+	for _, g := range c.links {
+		total += len(g.Raw())
+	}
+	switch {
+	case i == MaxLinks:
+		return nil, &ChainError{Depth, i, fmt.Sprintf("a chain has 1 to %d tokens", MaxLinks)}
+	case total > MaxChain:
+		return nil, &ChainError{Malformed, i, fmt.Sprintf("a chain has at most %d bytes", MaxChain)}
+	}
+	g, err := readLink(raw, i)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.follows(c.Leaf()); err != nil {
+		err.Link = i
+		return nil, err
+	}
+	return &Chain{append(slices.Clip(c.links), g)}, nil
 }
 
 // Root returns the registry's own grant.
@@ -300,10 +333,7 @@ func (c *Chain) Attenuate(holder jose.Signer, kid string, child GrantClaims) (st
 		return "", err
 	}
 	// What a verifier will find, the holder finds first.
-	if grown, err := ParseChain(append(append(c.Above(), parent.Raw()), raw)); err != nil {
-		return "", err
-	} else if err := grown.Leaf().follows(parent); err != nil {
-		err.Link = link
+	if _, err := c.Extend(raw); err != nil {
 		return "", err
 	}
 	return raw, nil

@@ -99,6 +99,9 @@ func TestChain(t *testing.T) {
 	if _, err := full.Attenuate(holder(MaxDepth), "", testChild(MaxDepth)); !errors.Is(err, Depth) {
 		t.Errorf("a ninth: %v", err)
 	}
+	if _, err := full.Extend(testChain(t, 2)[1]); !errors.Is(err, Depth) {
+		t.Errorf("a ninth added: %v", err)
+	}
 	if _, err := ParseChain(append(testChain(t, MaxLinks), testChain(t, 2)[1])); !errors.Is(err, Depth) {
 		t.Errorf("a ninth shown: %v", err)
 	}
@@ -196,6 +199,16 @@ func TestInvariants(t *testing.T) {
 		var ce *ChainError
 		if c.want == "" && err != nil || c.want != "" && (!errors.As(err, &ce) || ce.Code != c.want || ce.Link != 2) {
 			t.Errorf("%s: got %v, want %s at link 2", name, err, c.want)
+		}
+		// Link by link is all at once.
+		whole := chain.Verify(issuerKey.Public())
+		above := must[*Chain](t)(ParseChain(tokens[:2]))
+		extended, err := above.Extend(tokens[2])
+		if fmt.Sprint(err) != fmt.Sprint(whole) {
+			t.Errorf("%s: extended %v, whole %v", name, err, whole)
+		}
+		if whole == nil && extended.Leaf().Hash() != chain.Leaf().Hash() {
+			t.Errorf("%s: extended to another leaf", name)
 		}
 	}
 }

@@ -45,8 +45,8 @@ type rangeClaim struct {
 	GreaterEqual json.RawMessage `json:"gte,omitempty"`
 }
 
-// MarshalJSON returns s as the claim authorization_details (package doc), in JSON of
-// any member order; canon.Marshal gives the canonical one.
+// MarshalJSON returns s as the claim authorization_details (package doc), in canonical
+// JSON (RFC 8785).
 func (s Set) MarshalJSON() ([]byte, error) {
 	if s.claim != nil {
 		return s.claim, nil
@@ -71,7 +71,7 @@ func (s Set) MarshalJSON() ([]byte, error) {
 		}
 		actions[c.Verb][c.Type] = append(actions[c.Verb][c.Type], alt)
 	}
-	return json.Marshal([]detailClaim{{Type: DetailType, Actions: actions}})
+	return canon.Marshal([]detailClaim{{Type: DetailType, Actions: actions}})
 }
 
 // UnmarshalJSON reads the claim and accepts only the form that MarshalJSON gives to
@@ -107,7 +107,7 @@ func (s *Set) UnmarshalJSON(data []byte) error {
 	if err != nil {
 		return fmt.Errorf("authorization_details: expected %w", err)
 	}
-	want, err := canon.Marshal(set)
+	want, err := set.MarshalJSON()
 	if err != nil {
 		return err
 	}

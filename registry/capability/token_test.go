@@ -1,9 +1,11 @@
 package capability
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -391,39 +393,94 @@ func TestRegistration(t *testing.T) {
 	}
 }
 
-// Every verifier refuses every other typ, also when all else is right: the claims
-// are those of the verifier's own kind and only the header says otherwise.
-func TestTypMatrix(t *testing.T) {
-	types := []string{TypGrant, TypAction, TypRegistration, TypComposition, TypPermit, TypOutcome, "JWT", "at+jwt", "dpop+jwt", "statuslist+jwt",
-		"application/" + TypGrant, "application/" + TypAction, strings.ToUpper(TypAction), TypAction + " "}
-	for own, c := range map[string]struct {
-		raw   string
-		parse func(string) error
-	}{
+// signedKind is a kind of statement: one of it, and who reads it.
+type signedKind struct {
+	raw   string
+	parse func(string) (claims any, err error)
+}
+
+// signedKinds are all of them, by their typ.
+func signedKinds(t testing.TB) map[string]signedKind {
+	authenticator := AuthenticatorClaims{Audience: testPDP, Subject: "p-1", ID: NewJTI(), IssuedAt: 1000, Expires: 1060}
+	return map[string]signedKind{
 		TypGrant: {must[string](t)(IssueGrant(issuerKey, "", testGrantClaims())),
-			func(s string) error { _, err := ParseGrant(s); return err }},
-		"child " + TypGrant: {testChain(t, 2)[1],
-			func(s string) error { _, err := ParseChain([]string{testChain(t, 1)[0], s}); return err }},
+			func(s string) (any, error) { return claimed(ParseGrant(s)) }},
 		TypAction: {must[string](t)(SignAction(agentKey, "", testActionClaims(t))),
-			func(s string) error { _, err := ParseAction(s); return err }},
+			func(s string) (any, error) { return claimed(ParseAction(s)) }},
 		TypRegistration: {must[string](t)(SignRegistration(agentKey, testRegistrationClaims())),
-			func(s string) error { _, err := ParseRegistration(s); return err }},
+			func(s string) (any, error) { return claimed(ParseRegistration(s)) }},
 		TypComposition: {must[string](t)(SignComposition(agentKey, testCompositionClaims())),
-			func(s string) error { _, err := ParseComposition(s); return err }},
+			func(s string) (any, error) { return claimed(ParseComposition(s)) }},
 		TypPermit: {must[string](t)(SignPermit(issuerKey, "", testPermitClaims(t))),
-			func(s string) error { _, err := ParsePermit(s); return err }},
+			func(s string) (any, error) { return claimed(ParsePermit(s)) }},
 		TypOutcome: {must[string](t)(SignOutcome(agentKey, testOutcomeClaims())),
-			func(s string) error { _, err := ParseOutcome(s); return err }},
-	} {
-		own = strings.TrimPrefix(own, "child ")
+			func(s string) (any, error) { return claimed(ParseOutcome(s)) }},
+		TypApproval: {must[string](t)(SignApproval(agentKey, testApprovalClaims())),
+			func(s string) (any, error) { return claimed(ParseApproval(s)) }},
+		TypAuthenticator: {must[string](t)(SignAuthenticator(agentKey, authenticator)), func(s string) (any, error) {
+			a, err := ParseAuthenticator(s)
+			if err != nil {
+				return nil, err
+			}
+			return a.claims, nil
+		}},
+	}
+}
+
+func claimed[C any, T interface{ Claims() C }](parsed T, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return parsed.Claims(), nil
+}
+
+// Every verifier refuses every other typ, also when all else is right (the claims are
+// those of the verifier's own kind and only the header says otherwise), and the claims
+// of every other kind, also under its own typ.
+func TestTypMatrix(t *testing.T) {
+	kinds := signedKinds(t)
+	types := append(slices.Collect(maps.Keys(kinds)), "JWT", "at+jwt", "dpop+jwt", "statuslist+jwt", "access-binding+jwt",
+		"application/"+TypGrant, "application/"+TypAction, strings.ToUpper(TypAction), strings.ToUpper(TypApproval), TypAction+" ")
+	kinds["child "+TypGrant] = signedKind{testChain(t, 2)[1],
+		func(s string) (any, error) { return ParseChain([]string{testChain(t, 1)[0], s}) }}
+	for kind, c := range kinds {
+		own := strings.TrimPrefix(kind, "child ")
 		claims := members(t, c.raw, own)
 		for _, typ := range types {
-			err := c.parse(must[string](t)(jose.Sign(agentKey, typ, "", claims)))
-			if typ == own && err != nil || typ != own && !errors.Is(err, Malformed) {
-				t.Errorf("the verifier of %s met %s: got %v", own, typ, err)
+			raw := must[string](t)(jose.Sign(agentKey, typ, "", claims))
+			for verifier, v := range kinds {
+				passes := typ == own && verifier == kind
+				if _, err := v.parse(raw); passes && err != nil || !passes && err == nil {
+					t.Errorf("claims of %s as %s before the verifier of %s: got %v", kind, typ, verifier, err)
+				} else if typ != own && !errors.Is(err, Malformed) {
+					t.Errorf("claims of %s as %s before the verifier of %s: got %v, want malformed", kind, typ, verifier, err)
+				}
 			}
 		}
 	}
+}
+
+// FuzzStatement: what is read as a statement of a kind is that kind's JSON, in one
+// meaning: the claims that were read, written again, are the payload.
+func FuzzStatement(f *testing.F) {
+	kinds := signedKinds(f)
+	types := slices.Sorted(maps.Keys(kinds))
+	for i, typ := range types {
+		f.Add(uint8(i), must[*jose.Token](f)(jose.Parse(kinds[typ].raw, typ, MaxToken)).Payload)
+	}
+	f.Fuzz(func(t *testing.T, which uint8, payload []byte) {
+		typ := types[int(which)%len(types)]
+		raw := jose.EncodeBase64([]byte(`{"alg":"EdDSA","typ":"`+typ+`"}`)) + "." + jose.EncodeBase64(payload) + "." + jose.EncodeBase64(make([]byte, 64))
+		claims, err := kinds[typ].parse(raw)
+		if err != nil {
+			return
+		}
+		again, err := canon.Marshal(claims)
+		form, formErr := canon.Canonical(payload)
+		if err != nil || formErr != nil || !bytes.Equal(again, form) {
+			t.Errorf("%s read as %s (%v, %v)", payload, again, err, formErr)
+		}
+	})
 }
 
 func TestNewJTI(t *testing.T) {

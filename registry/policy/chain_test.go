@@ -3,9 +3,11 @@ package policy_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
+	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/internal/jose"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/capability"
@@ -330,6 +332,110 @@ func TestRevokeLinkRefused(t *testing.T) {
 	// What is above it stands.
 	if d := decide(t, r.House, r.agents[0].Direct(), r.ask(t, r.tokens[:1], r.agents[0].Signer, "read", "invoices", "")); d.Verdict != policy.Permit {
 		t.Errorf("the root: %+v", d)
+	}
+}
+
+// paying is a relay whose grant is for payments, and a human who approves them.
+func paying(t *testing.T) (*relay, *registrytest.Human) {
+	r := newRelay(t)
+	r.grant = r.agents[0].Grant(t, "execute:payment", func(n *registry.NewGrant) {
+		n.Audience, n.Delegation = []string{relayed}, capability.MaxDepth
+	})
+	r.tokens = capability.Tokens{r.grant.Token}
+	return r, r.Human(t, "", registry.RoleApprover)
+}
+
+// TestChainApproved: a human approves the act of the last holder, under the very chain
+// that was shown.
+func TestChainApproved(t *testing.T) {
+	r, ann := paying(t)
+	to := func(limit string) func(*capability.GrantClaims) {
+		return func(c *capability.GrantClaims) {
+			c.Capabilities = capability.MustParse("execute:payment(amount<=" + limit + ")")
+		}
+	}
+	middle := r.grow(t, r.tokens, r.agents[0].Signer, r.agents[1].DID, r.agents[1].Signer, to("1000"))
+	leaf := r.grow(t, middle, r.agents[1].Signer, r.agents[2].DID, r.leaf(), to("900"))
+	other := r.grow(t, middle, r.agents[1].Signer, r.agents[2].DID, r.leaf(), to("900"))
+	ask := func(tokens capability.Tokens, args, approval string) policy.Request {
+		req := r.ask(t, tokens, r.leaf(), "execute", "payment", args)
+		req.Approval = approval
+		return req
+	}
+	if d := decide(t, r.House, r.pep, ask(leaf, `{"amount":901}`, "")); !slices.Contains(codes(d), policy.ArgumentRefused) || d.Binding != nil {
+		t.Errorf("above the last link: %+v", d)
+	}
+	const args = `{"amount":900}`
+	req := ask(leaf, args, "")
+	a, err := r.RequestFor(t, r.pep, decide(t, r.House, r.pep, req), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s registry.Statement
+	if err := canon.Unmarshal([]byte(a.Statement), &s); err != nil || s.Capabilities != "execute:payment(amount<=900)" || s.Agent.ID != r.agents[2].ID || s.Binding.Grant != r.grant.ID {
+		t.Errorf("the human is shown %s (%v)", a.Statement, err)
+	}
+	ann.Approve(t, a)
+	for name, c := range map[string]policy.Request{"another link, alike": ask(other, args, a.ID), "other arguments": ask(leaf, `{"amount":899}`, a.ID)} {
+		if d := decide(t, r.House, r.pep, c); d.Verdict != policy.StepUp || !slices.Contains(codes(d), policy.ApprovalMismatch) {
+			t.Errorf("%s: %+v", name, d)
+		}
+	}
+	if d := decide(t, r.House, r.pep, ask(leaf, args, a.ID)); d.Verdict != policy.Permit || d.Approval != a.ID {
+		t.Errorf("approved: %+v", d)
+	}
+	if d := decide(t, r.House, r.pep, ask(leaf, args, a.ID)); d.Verdict != policy.StepUp || !slices.Contains(codes(d), policy.ApprovalConsumed) {
+		t.Errorf("again: %+v", d)
+	}
+}
+
+// TestChainStoppedAfterApproval: what a human approved is not done when who delegated
+// is stopped meanwhile.
+func TestChainStoppedAfterApproval(t *testing.T) {
+	r, ann := paying(t)
+	pay := func(c *capability.GrantClaims) { c.Capabilities = capability.MustParse("execute:payment") }
+	tokens := r.grow(t, r.tokens, r.agents[0].Signer, r.agents[2].DID, r.leaf(), pay)
+	req := r.ask(t, tokens, r.leaf(), "execute", "payment", "")
+	a, err := r.RequestFor(t, r.pep, decide(t, r.House, r.pep, req), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann.Approve(t, a)
+	if _, err := r.SuspendAgent(t.Context(), r.Call(), r.agents[0].ID, "suspicious"); err != nil {
+		t.Fatal(err)
+	}
+	req = r.ask(t, tokens, r.leaf(), "execute", "payment", "")
+	req.Approval = a.ID
+	if d := decide(t, r.House, r.pep, req); d.Verdict != policy.Deny || !slices.Contains(codes(d), policy.DelegatorStopped) {
+		t.Errorf("%+v", d)
+	}
+}
+
+// TestChainUnderPolicies: a policy that forbids an agent forbids it as a delegator,
+// too, and whoever acts for it.
+func TestChainUnderPolicies(t *testing.T) {
+	r := newRelay(t)
+	ask := func() policy.Decision {
+		return decide(t, r.House, r.pep, r.ask(t, r.tokens, r.leaf(), "read", "invoices", ""))
+	}
+	if d := ask(); d.Verdict != policy.Permit {
+		t.Fatalf("%+v", d)
+	}
+	for i, a := range r.agents {
+		activate(t, r.House, fmt.Sprintf(`@id("f") forbid (principal == Agent::%q, action, resource);`, a.DID))
+		if d := ask(); d.Verdict != policy.Deny || !slices.Contains(codes(d), policy.PolicyForbid) {
+			t.Errorf("agent %d of the chain is forbidden: %+v", i, d)
+		}
+	}
+	activate(t, r.House, `@id("others") forbid (principal == Agent::"did:web:other.example", action, resource);`)
+	if d := ask(); d.Verdict != policy.Permit {
+		t.Errorf("another is forbidden: %+v", d)
+	}
+	// What the last key did not sign for itself counts for its agent.
+	key := r.grow(t, r.tokens, r.leaf(), "", r.short)
+	activate(t, r.House, fmt.Sprintf(`@id("f") forbid (principal == Agent::%q, action, resource);`, r.agents[2].DID))
+	if d := decide(t, r.House, r.pep, r.ask(t, key, r.short, "read", "invoices", "")); d.Verdict != policy.Deny || !slices.Contains(codes(d), policy.PolicyForbid) {
+		t.Errorf("by a key of its own: %+v", d)
 	}
 }
 

@@ -71,9 +71,10 @@ const (
 	maxProofs = 4096
 )
 
-// chain parses and verifies a chain of grant tokens, or one alone, once. The cache is
-// keyed by the hash of the exact bytes and holds cryptographic validity only: status,
-// dates, keys, epochs and possession are looked at every time.
+// chain parses and verifies a chain of grant tokens, or one alone, once, and what is
+// above its leaf once for all that are under it. The cache is keyed by the hash of the
+// exact bytes and holds cryptographic validity only: status, dates, keys, epochs and
+// possession are looked at every time.
 func (p *PDP) chain(tokens capability.Tokens) (*capability.Chain, error) {
 	size := 0
 	for _, raw := range tokens {
@@ -86,15 +87,26 @@ func (p *PDP) chain(tokens capability.Tokens) (*capability.Chain, error) {
 	if c, ok := p.tokens.GetIfPresent(key); ok {
 		return c, nil
 	}
+	c, err := p.verify(tokens)
+	if err == nil {
+		p.tokens.Set(key, c)
+	}
+	return c, err
+}
+
+func (p *PDP) verify(tokens capability.Tokens) (*capability.Chain, error) {
+	if last := len(tokens) - 1; last > 0 && last < capability.MaxLinks {
+		above, err := p.chain(tokens[:last])
+		if err != nil {
+			return nil, err
+		}
+		return above.Extend(tokens[last])
+	}
 	c, err := capability.ParseChain(tokens)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = c.Verify(p.Issuer)
 	}
-	if err := c.Verify(p.Issuer); err != nil {
-		return nil, err
-	}
-	p.tokens.Set(key, c)
-	return c, nil
+	return c, err
 }
 
 // appendAll appends texts with their lengths, so that no two lists are one text.

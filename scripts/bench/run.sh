@@ -32,6 +32,11 @@ writ --scenario decision --clients 64 --peers
 writ --scenario decision --clients 1
 writ --scenario decision --clients 500 --rate 2000 --peers
 writ --scenario decision --clients 64 --chain embedded
+writ --scenario light --clients 64
+writ --scenario light --clients 1
+writ --scenario light --clients 64 --rate 1000
+writ --scenario asserted --clients 64 --peers
+writ --scenario asserted --clients 1 --peers
 writ --scenario verify --clients 64 --peers
 writ --scenario resolve --clients 64 --peers
 writ --scenario resolve --clients 64 --rate 500 --peers
