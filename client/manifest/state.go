@@ -3,7 +3,6 @@ package manifest
 import (
 	"context"
 	"errors"
-	"net/http"
 	"strconv"
 
 	"github.com/writ-registry/writ/client"
@@ -104,7 +103,7 @@ func (s *State) readPolicies(ctx context.Context, c *client.Client) (err error) 
 
 func missing(err error) bool {
 	var p *client.Problem
-	return errors.As(err, &p) && p.Status == http.StatusNotFound
+	return errors.As(err, &p) && p.Type == "urn:writ:problem:not-found"
 }
 
 // Manifest is the state as a manifest of all sections.
