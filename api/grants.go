@@ -31,7 +31,8 @@ func (s *server) routeGrants() {
 // NewGrant is the body of issue-grant.
 type NewGrant struct {
 	Agent          string     `json:"agent" doc:"Id or DID"`
-	Capabilities   string     `json:"capabilities" example:"read:invoices; create:shipment(max_weight<=500); execute:none"`
+	Template       string     `json:"template,omitempty" doc:"Name of a template of the agent's org. What it says may not be said beside it; the rest may"`
+	Capabilities   string     `json:"capabilities,omitempty" doc:"Not beside a template" example:"read:invoices; create:shipment(max_weight<=500); execute:none"`
 	Budgets        []string   `json:"budgets,omitempty" maxItems:"8" doc:"What all who act under the grant share" example:"[\"sum(pay:invoice, amount) <= 10000 per 24h\"]"`
 	Audience       []string   `json:"audience,omitempty" doc:"Ids of resource servers; the registry's origin where absent"`
 	Domain         string     `json:"domain,omitempty"`
@@ -39,7 +40,7 @@ type NewGrant struct {
 	AuthorityLevel *int       `json:"authority_level,omitempty" minimum:"0" maximum:"4" doc:"The agent's where absent"`
 	Delegation     int        `json:"delegation,omitempty" minimum:"0" maximum:"7" doc:"How many links holders may make under it in a chain"`
 	NotBefore      *time.Time `json:"not_before,omitempty" doc:"Now where absent"`
-	Expires        *time.Time `json:"expires,omitempty" doc:"24 hours after not_before where absent"`
+	Expires        *time.Time `json:"expires,omitempty" doc:"24 hours after not_before where absent, or as long as the template says"`
 }
 
 // GrantAnswer is a grant and the event that records what changed.
@@ -51,7 +52,7 @@ type GrantAnswer struct {
 func (s *server) issueGrant(ctx context.Context, call registry.Call, in *struct{ Body NewGrant }) (*created[GrantAnswer], error) {
 	b := in.Body
 	out, err := s.Registry.IssueGrant(ctx, call, registry.NewGrant{
-		Agent: b.Agent, Capabilities: b.Capabilities, Budgets: b.Budgets, Audience: b.Audience, Domain: b.Domain, Workflow: b.Workflow,
+		Agent: b.Agent, Template: b.Template, Capabilities: b.Capabilities, Budgets: b.Budgets, Audience: b.Audience, Domain: b.Domain, Workflow: b.Workflow,
 		AuthorityLevel: b.AuthorityLevel, Delegation: b.Delegation, NotBefore: orZero(b.NotBefore), Expires: orZero(b.Expires),
 	})
 	if err != nil {

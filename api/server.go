@@ -197,6 +197,7 @@ func (s *server) routes() *gin.Engine {
 	s.routeApprovals()
 	s.routePolicies()
 	s.routeEntities()
+	s.routeTemplates()
 	s.routePermits()
 	s.routePEPRoutes()
 	e.POST("/v1/enrolments", s.brief, s.stranger, s.strictBody, s.enrol)

@@ -131,6 +131,10 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		"GET /v1/orgs/{org}/entities/{type}/{id}":                         shut(nil),
 		"GET /v1/orgs/{org}/entities":                                     shut(nil),
 		"DELETE /v1/orgs/{org}/entities/{type}/{id}":                      shut(nil),
+		"PUT /v1/orgs/{org}/templates/{name}":                             shut(map[string]any{"capabilities": "read:invoices"}),
+		"GET /v1/orgs/{org}/templates/{name}":                             shut(nil),
+		"GET /v1/orgs/{org}/templates":                                    shut(nil),
+		"DELETE /v1/orgs/{org}/templates/{name}":                          shut(nil),
 		"PUT /v1/orgs/{org}/entities":                                     shut(map[string]any{"entities": []any{map[string]any{"type": "user", "id": "mole"}}}),
 		// DIDs are public, to whoever knows them.
 		"GET /1.0/identifiers/{did}":     {},
@@ -218,7 +222,7 @@ func (v victim) apart(t *testing.T, w *world, thief, method, path string, call t
 	ids := map[string]string{"{org}": v["org"], "{agent}": v["agent"], "{id}": v["grant"], "{cid}": v["event"], "{trust}": v["trust"], "{voucher}": v["voucher"], "{pep}": v["pep"], "{principal}": v["principal"], "{key}": v["key"],
 		"{digest}": v["certificate"], "{root}": v["root"], "{issuer}": v["issuer"], "{sign_in}": v["sign_in"], "{session}": v["session"], "{credential}": v["credential"], "{did}": w.DID,
 		"{approval}": v["approval"], "{authenticator}": v["authenticator"],
-		"{version}": v["version"], "{type}": v["type"], "{permit}": registry.NewID()}
+		"{version}": v["version"], "{type}": v["type"], "{permit}": registry.NewID(), "{name}": v["template"]}
 	if strings.HasPrefix(path, "/access/v1/requests/") {
 		ids["{id}"] = v["approval"]
 	}
@@ -306,6 +310,10 @@ func settle(t *testing.T, w *world) victim {
 	if _, err := w.PutEntity(t.Context(), w.Call(), "acme", registry.Entity{Type: "user", ID: v["grant"]}); err != nil { // {id} is a grant's elsewhere
 		t.Fatal(err)
 	}
+	if _, err := w.PutGrantTemplate(t.Context(), w.Call(), "acme", registry.GrantTemplate{Name: "victims-reader", Capabilities: "read:invoices"}); err != nil {
+		t.Fatal(err)
+	}
+	v["template"] = "victims-reader"
 	own("/v1/kill", map[string]any{"scope": map[string]any{"kind": "grant", "id": v["grant"]}})
 	w.checkpoint()
 	return v

@@ -280,10 +280,11 @@ type RevokedLink struct {
 
 // NewGrant is the input of IssueGrant.
 type NewGrant struct {
-	Agent          string     `json:"agent"`              // id or DID
-	Capabilities   string     `json:"capabilities"`       // "read:invoices; execute:none"
+	Agent          string     `json:"agent"`                  // id or DID
+	Template       string     `json:"template,omitempty"`     // name of a template of the agent's org; what it says may not be said beside it
+	Capabilities   string     `json:"capabilities,omitempty"` // "read:invoices; execute:none"
 	Budgets        []string   `json:"budgets,omitempty"`  // "sum(pay:invoice, amount) <= 10000 per 24h": shared by all who act under it
-	Audience       []string   `json:"audience,omitempty"` // resource server ids; none = the registry's origin
+	Audience       []string   `json:"audience,omitempty"`     // resource server ids; none = the registry's origin
 	Domain         string     `json:"domain,omitempty"`
 	Workflow       string     `json:"workflow,omitempty"`
 	AuthorityLevel *int       `json:"authority_level,omitempty"` // nil = the agent's

@@ -73,6 +73,8 @@ const (
 	EventAssertedDecision       = "decision.asserted"
 	EventEntitySet              = "entity.set"
 	EventEntityRemoved          = "entity.removed"
+	EventTemplateSet            = "template.set"
+	EventTemplateRemoved        = "template.removed"
 	EventPEPKeySet              = "pep.key_set"
 	EventPEPRoutesSet           = "pep.routes_set"
 	EventPermitRedeemed         = "permit.redeemed"
@@ -456,6 +458,13 @@ type PoliciesActivated struct {
 // a user, group, resource or agent is this, or nothing, from here on.
 type EntityChanged struct {
 	Commitments map[string]string `json:"commitments"` // entity
+}
+
+// TemplateChanged is the body of template.set and template.removed: grants may be
+// issued from this template of the org, or no more. It gives no authority.
+type TemplateChanged struct {
+	Name   string `json:"name"`
+	Digest string `json:"digest"` // of the JCS form of what it says, or said
 }
 
 // AssertedDecision is the body of decision.asserted: a decision about a subject that

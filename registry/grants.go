@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ const (
 // NewGrant is the input of IssueGrant.
 type NewGrant struct {
 	Agent          string   // id or DID
+	Template       string   // name of a template of the agent's org, which says what the rest does not; "" = none
 	Capabilities   string   // "read:invoices; execute:none"
 	Budgets        []string // "sum(pay:invoice, amount) <= 10000 per 24h", up to capability.MaxBudgets
 	Audience       []string // resource server ids; none = the registry's origin
@@ -28,26 +30,52 @@ type NewGrant struct {
 	AuthorityLevel *int      // nil = the agent's
 	Delegation     int       // how many links may follow in a chain, 0 to capability.MaxDepth
 	NotBefore      time.Time // zero = now
-	Expires        time.Time // zero = 24 hours after NotBefore
+	Expires        time.Time // zero = 24 hours after NotBefore, or as long as the template says
+
+	lifetime time.Duration // of the template; 0 = DefaultGrantLife
 }
 
 // IssueGrant gives an active agent capabilities, within what it is approved
 // for, and returns the grant with its token.
 func (r *Registry) IssueGrant(ctx context.Context, call Call, in NewGrant) (Outcome[Grant], error) {
-	n, err := r.readGrant(in)
-	if err != nil {
-		return Outcome[Grant]{}, err
+	var n *grantee
+	if in.Template == "" {
+		var err error
+		if n, err = r.readGrant(in); err != nil {
+			return Outcome[Grant]{}, err
+		}
 	}
 	return commit(ctx, r, call, false, func(tx Tx) (Grant, *EventDraft, error) {
 		a, err := findAgent(tx, in.Agent)
 		if err != nil {
-			return n.grant, nil, err
+			return Grant{}, nil, err
 		}
 		if err := call.Caller.may(a.Org, RoleRegistrar); err != nil {
-			return n.grant, nil, hide(err, "agent")
+			return Grant{}, nil, hide(err, "agent")
+		}
+		n := n
+		if in.Template != "" {
+			if n, err = r.fromTemplate(tx, a.Org, in); err != nil {
+				return Grant{}, nil, err
+			}
 		}
 		return r.issue(tx, a, *n)
 	})
+}
+
+// fromTemplate validates a grant that a template of an org completes.
+func (r *Registry) fromTemplate(tx Tx, org string, in NewGrant) (*grantee, error) {
+	t, err := tx.GrantTemplate(org, in.Template)
+	if errors.Is(err, NotFound) {
+		err = Invalid("/template", "the org has no such template")
+	}
+	if err == nil {
+		in, err = t.fill(in)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.readGrant(in)
 }
 
 // grantee is a grant that has been looked at as far as that needs no transaction.
@@ -128,7 +156,7 @@ func (r *Registry) newGrant(in NewGrant) (Grant, error) {
 		g.NotBefore = g.Created.Truncate(time.Second)
 	}
 	if in.Expires.IsZero() {
-		g.Expires = g.NotBefore.Add(DefaultGrantLife)
+		g.Expires = g.NotBefore.Add(cmp.Or(in.lifetime, DefaultGrantLife))
 	}
 	if life := g.Expires.Sub(g.NotBefore); life <= 0 || life > MaxGrantLife {
 		return g, Invalid("/expires", "must be after not_before, by 366 days at most")
@@ -136,20 +164,25 @@ func (r *Registry) newGrant(in NewGrant) (Grant, error) {
 	if !g.Expires.After(g.Created) {
 		return g, Invalid("/expires", "is in the past")
 	}
-	for field, s := range map[string]string{"/domain": g.Domain, "/workflow": g.Workflow} {
+	return g, checkReach(g.Domain, g.Workflow, g.Delegation, in.AuthorityLevel)
+}
+
+// checkReach validates how far a grant reaches, beside its capabilities; nil is no level.
+func checkReach(domain, workflow string, delegation int, level *int) error {
+	for field, s := range map[string]string{"/domain": domain, "/workflow": workflow} {
 		if s != "" {
 			if err := checkWord(field, s); err != nil {
-				return g, err
+				return err
 			}
 		}
 	}
-	if g.Delegation < 0 || g.Delegation > capability.MaxDepth {
-		return g, Invalid("/delegation", "must be 0 to %d", capability.MaxDepth)
+	if delegation < 0 || delegation > capability.MaxDepth {
+		return Invalid("/delegation", "must be 0 to %d", capability.MaxDepth)
 	}
-	if in.AuthorityLevel != nil {
-		return g, checkLevel("/authority_level", *in.AuthorityLevel)
+	if level != nil {
+		return checkLevel("/authority_level", *level)
 	}
-	return g, nil
+	return nil
 }
 
 // fit refuses a grant that is wider than what the agent is approved for.

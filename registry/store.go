@@ -104,6 +104,7 @@ type Tx interface {
 	EntityTx
 	PermitTx
 	BudgetTx
+	TemplateTx
 }
 
 // OrgTx holds orgs, their enforcement points and catalogues.
@@ -377,4 +378,12 @@ type EntityTx interface {
 	EntityTypes(org string, limit int) ([]string, error)    // those there are any of
 	PutEntity(org string, e Entity) error                   // with BumpEpoch of the org
 	DeleteEntity(org, typ, id string) error                 // with BumpEpoch of the org
+}
+
+// TemplateTx holds the grant templates of orgs.
+type TemplateTx interface {
+	GrantTemplate(org, name string) (GrantTemplate, error)
+	ListGrantTemplates(org string, p Page) ([]GrantTemplate, error) // in order of name, which Page.After is
+	PutGrantTemplate(org string, t GrantTemplate) error
+	DeleteGrantTemplate(org, name string) error
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -39,7 +40,8 @@ func grantIssueCmd(conn *connection) *cobra.Command {
 		Use:   "issue --agent AGENT CAPABILITIES",
 		Short: "Give an active agent capabilities",
 		Long: `Give an active agent capabilities, within what it is approved for. Where the agent
-is named by its file, the grant is added to the file.
+is named by its file, the grant is added to the file. With --template a template of the
+agent's org (writ template) says the capabilities and more; what it says, flags may not.
 
 A budget bounds what the agent, and whoever it hands a part of the grant to, may do
 together: count(verb:type) <= N or sum(verb:type, argument) <= N, where * is every
@@ -49,14 +51,20 @@ writ grant budgets shows what is left.`,
   writ grant issue --agent did:webvh:... --audience https://erp.example --expires 8h \
       "create:shipment(weight<=500)"
   writ grant issue --agent payer.agent.json --budget "sum(pay:invoice, amount) <= 10000 per 24h" \
-      --budget "count(*) <= 1000" "pay:invoice(amount<=2000)"`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			caps, err := capability.Parse(args[0])
-			if err != nil {
-				return fmt.Errorf("capabilities: %w", err)
+      --budget "count(*) <= 1000" "pay:invoice(amount<=2000)"
+  writ grant issue --agent invoices.agent.json --template invoice-reader`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			switch {
+			case (len(args) == 0) == (in.Template == ""):
+				return errors.New("give capabilities, or --template")
+			case len(args) == 1:
+				caps, err := capability.Parse(args[0])
+				if err != nil {
+					return fmt.Errorf("capabilities: %w", err)
+				}
+				in.Capabilities = caps.String()
 			}
-			in.Capabilities = caps.String()
 			if _, err := capability.ParseBudgets(in.Budgets); err != nil {
 				return fmt.Errorf("--budget: %w", err)
 			}
@@ -97,6 +105,7 @@ writ grant budgets shows what is left.`,
 	f := cmd.Flags()
 	f.StringVar(&agent, "agent", "", "agent file, id or DID")
 	f.StringArrayVar(&in.Budgets, "budget", nil, "bound that all who act under the grant share; repeatable")
+	f.StringVar(&in.Template, "template", "", "name of a template of the agent's org")
 	f.StringSliceVar(&in.Audience, "audience", nil, "resource server that the grant is for; repeatable (default: the registry)")
 	f.StringVar(&in.Domain, "domain", "", "business domain")
 	f.StringVar(&in.Workflow, "workflow", "", "workflow")

@@ -116,6 +116,8 @@ var events = []struct {
 	{registry.EventAuthenticatorAdded, noAgent, registry.AuthenticatorChanged{}, "A human wants to sign with this key or passkey."},
 	{registry.EventAuthenticatorActivated, noAgent, registry.AuthenticatorChanged{}, "Another human lets the authenticator count."},
 	{registry.EventAuthenticatorEnded, noAgent, registry.AuthenticatorChanged{}, "The authenticator counts no more."},
+	{registry.EventTemplateSet, noAgent, registry.TemplateChanged{}, "Grants may be issued from this template; it gives no authority."},
+	{registry.EventTemplateRemoved, noAgent, registry.TemplateChanged{}, "No more grants are issued from the template; those that were stand."},
 	{registry.EventDecision, anAgent, registry.DecisionMade{}, "Whether an act might be done, and why."},
 }
 
@@ -627,6 +629,10 @@ func TestRecordedEventsFit(t *testing.T) {
 	_, err = h.PutEntity(ctx, call, registry.HouseOrg, registry.Entity{Type: "user", ID: "alice", Properties: []byte(`{"grade":3}`), Parents: []registry.EntityRef{{Type: "group", ID: "staff"}}})
 	must(err)
 	_, err = h.DeleteEntity(ctx, call, registry.HouseOrg, "group", "gone")
+	must(err)
+	_, err = h.PutGrantTemplate(ctx, call, registry.HouseOrg, registry.GrantTemplate{Name: "reader", Capabilities: "read:invoices"})
+	must(err)
+	_, err = h.DeleteGrantTemplate(ctx, call, registry.HouseOrg, "reader")
 	must(err)
 	drafted, err := h.DraftPolicies(ctx, call, registry.HouseOrg, `permit(principal in group::"staff", action == Action::"read:invoices", resource);`)
 	must(err)

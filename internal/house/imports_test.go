@@ -73,6 +73,7 @@ var own = map[string][]string{
 	"internal/sqlstore":            {"internal/canon", "registry", "registry/journal", "registry/statuslist", "anchor", "anchor/tlog"},
 	"registry/registrytest":        {"internal/...", "registry/..."},
 	"client":                       {"internal/canon", "internal/httpsig", "internal/jose", "internal/route", "registry/capability", "registry/did", "client/..."},
+	"client/manifest":              {"client", "internal/canon", "registry/capability", "registry/cedar"},
 	"client/verify":                {"internal/canon", "internal/jose", "registry/capability", "anchor/tlog"},
 	"api":                          {"api/problem", "web", "internal/canon", "internal/httpsig", "internal/jose", "internal/resolve", "internal/route", "internal/trace", "registry/...", "anchor", "anchor/tlog"},
 	"api/problem":                  {"registry", "anchor", "internal/canon"},
