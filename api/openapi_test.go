@@ -340,6 +340,8 @@ func TestEveryOperation(t *testing.T) {
 		{id: "list-authenticators", good: call{"/v1/principals/" + h.ann.ID + "/authenticators", nil}, bad: call{"/v1/principals/x/authenticators", nil}},
 		{id: "activate-authenticator", good: call{h.key + "/activate", nil}, bad: call{h.key + "x/activate", nil}, as: h.owner},
 		{id: "end-authenticator", good: call{h.key + "/end", `{"reason":"lost"}`}, bad: call{h.key + "x/end", nil}, as: h.owner},
+		{id: "get-decision", good: call{"/v1/decisions/" + d.ID, nil}, bad: call{"/v1/decisions/x", nil}},
+		{id: "replay-decision", good: call{"/v1/decisions/" + decided + "/replay", nil}, bad: call{"/v1/decisions/" + registry.NewID() + "/replay", nil}},
 		{id: "put-entity", good: call{"/v1/orgs/operator/entities/user/alice%2F1", `{"properties":{"grade":3},"parents":[{"type":"group","id":"staff"}]}`}, bad: call{"/v1/orgs/operator/entities/user/alice", `{"properties":[]}`}},
 		{id: "get-entity", good: call{"/v1/orgs/operator/entities/user/alice%2F1", nil}, bad: call{"/v1/orgs/operator/entities/user/bob", nil}},
 		{id: "list-entities", good: call{"/v1/orgs/operator/entities", nil}, bad: call{"/v1/orgs/nobody/entities", nil}},

@@ -189,6 +189,7 @@ func (s *server) routes() *gin.Engine {
 	s.routeGrants()
 	s.routeKill()
 	s.routeEvents()
+	s.routeDecisions()
 	s.routeAnchors()
 	s.routeDomains()
 	s.routeTrust()

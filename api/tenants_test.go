@@ -131,6 +131,8 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		"GET /v1/orgs/{org}/entities":                                     shut(nil),
 		"DELETE /v1/orgs/{org}/entities/{type}/{id}":                      shut(nil),
 		"PUT /v1/orgs/{org}/entities":                                     shut(map[string]any{"entities": []any{map[string]any{"type": "user", "id": "mole"}}}),
+		"GET /v1/decisions/{id}":                                          shut(nil),
+		"POST /v1/decisions/{id}/replay":                                  shut(nil),
 		// DIDs are public, to whoever knows them.
 		"GET /1.0/identifiers/{did}":     {},
 		"GET /v1/inventory/unregistered": {query: of, shut: true},

@@ -75,9 +75,9 @@ func (p *PDP) orgStanding(ctx context.Context, org string) (*orgStanding, regist
 func (p *PDP) decideAsserted(ctx context.Context, call registry.Call, req Request) (Decision, error) {
 	pep := call.Caller.PEP
 	if pep == nil {
-		return Decision{ID: registry.NewID(), Verdict: Deny, Reasons: []Reason{{Code: SubjectUnsupported}}, PolicyDigest: PolicyDigest}, nil
+		return Decision{ID: registry.NewIDAt(p.Now()), Verdict: Deny, Reasons: []Reason{{Code: SubjectUnsupported}}, PolicyDigest: PolicyDigest}, nil
 	}
-	id := registry.NewID()
+	id := registry.NewIDAt(p.Now())
 	for range attempts {
 		f, reasons, err := p.assertedFacts(ctx, *pep, req)
 		if errors.Is(err, registry.ErrEpochMoved) {
@@ -126,31 +126,38 @@ func (p *PDP) assertedFacts(ctx context.Context, pep registry.PEP, req Request) 
 	}
 	f.entry = f.catalogue.Entry(req.Act.Action + ":" + req.Act.Resource.Type)
 	list, groups, err := p.entities.of(ctx, p.Store, f.orgEpoch(), registry.EntityRef{Type: req.SubjectType, ID: req.Subject}, registry.EntityRef(req.Act.Resource))
+	reasons, err := f.asked(list, groups, err)
+	return f, reasons, err
+}
+
+// asked is what the org's policies say of a subject and a resource, which are list,
+// and in groups; err is that of looking for them.
+func (f *facts) asked(list []*entity, groups []*cedar.Entity, err error) ([]Reason, error) {
 	switch {
 	case errors.Is(err, errGroups):
-		return f, []Reason{{PolicyError, "the subject or resource is in too many groups"}}, nil
+		return []Reason{{PolicyError, "the subject or resource is in too many groups"}}, nil
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	case list[0].agent:
-		return f, []Reason{{PossessionFailed, "missing: an agent is asked about by its DID, with its proof"}}, nil
+		return []Reason{{PossessionFailed, "missing: an agent is asked about by its DID, with its proof"}}, nil
 	case f.rules.broken:
-		return f, []Reason{{PolicyError, "the policies cannot be read"}}, nil
+		return []Reason{{PolicyError, "the policies cannot be read"}}, nil
 	case f.rules.set == nil:
-		return f, []Reason{{PolicyNoPermit, "there are no policies"}}, nil
+		return []Reason{{PolicyNoPermit, "there are no policies"}}, nil
 	}
 	ask := cedar.Request{Principal: list[0].cedar, Resource: list[1].cedar, Groups: groups, Action: f.entry.Action, Context: f.circumstances()}
-	if ask.Principal, err = f.asserted(AssertSubject, ask.Principal, req.Context.Subject); err != nil {
-		return nil, nil, err
+	if ask.Principal, err = f.asserted(AssertSubject, ask.Principal, f.context.Subject); err != nil {
+		return nil, err
 	}
-	if ask.Resource, err = f.asserted(AssertResource, ask.Resource, req.Context.Resource); err != nil {
-		return nil, nil, err
+	if ask.Resource, err = f.asserted(AssertResource, ask.Resource, f.context.Resource); err != nil {
+		return nil, err
 	}
 	found, err := f.rules.set.Evaluate(ask)
 	reasons := narrowed(found, err)
 	if err == nil && len(found.Permitted) == 0 {
 		reasons = append(reasons, Reason{Code: PolicyNoPermit})
 	}
-	return f, inOrder(reasons), nil
+	return inOrder(reasons), nil
 }
 
 // asserted adds what the enforcement point says of an entity and the org does not, if
@@ -290,8 +297,8 @@ func assertedDraft(call registry.Call, req Request, f *facts, d Decision) (regis
 		}
 	}
 	hidden := map[string]any{"subject": subject, "payload": map[string]any{"arguments": args, "task": req.Act.Task}, "resource": resource}
-	if x := req.Context; x.Domain != "" || x.Workflow != "" {
-		hidden["context"] = map[string]string{"domain": x.Domain, "workflow": x.Workflow}
+	if x := req.Context.kept(); x != nil {
+		hidden["context"] = x
 	}
 	body := registry.AssertedDecision{
 		Decision: d.ID, PEP: f.pep.ID, Action: f.entry.Action, Verdict: string(d.Verdict), Reasons: []string{}, QualifiedBy: append([]string{}, d.QualifiedBy...),

@@ -90,6 +90,20 @@ func (c *entities) of(ctx context.Context, store registry.Store, org registry.Ep
 	return list, groups, err
 }
 
+// entitiesOf reads entities of an org, and the groups that they are in, in a snapshot.
+func entitiesOf(tx registry.Tx, org string, refs ...registry.EntityRef) (list []*entity, groups []*cedar.Entity, err error) {
+	read := func(ref registry.EntityRef) (*entity, error) { return readEntity(tx, org, ref) }
+	for _, ref := range refs {
+		e, err := read(ref)
+		if err != nil {
+			return nil, nil, err
+		}
+		list = append(list, e)
+	}
+	groups, err = groupsOf(read, list...)
+	return list, groups, err
+}
+
 // readEntity reads one; what is not there has no properties and is in no group.
 func readEntity(tx registry.Tx, org string, ref registry.EntityRef) (*entity, error) {
 	e, err := tx.Entity(org, ref.Type, ref.ID)
