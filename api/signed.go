@@ -20,7 +20,7 @@ import (
 // have children, and to see to its keys and DID log. The use cases say of which agents.
 var agentRoutes = []string{
 	"GET /v1/whoami", "GET /v1/agents", "GET /v1/agents/:agent", "GET /v1/agents/:agent/keys",
-	"GET /v1/grants", "GET /v1/grants/:id", "GET /v1/events",
+	"GET /v1/grants", "GET /v1/grants/:id", "GET /v1/events", "GET /v1/decisions/:id", "POST /v1/decisions/:id/replay",
 	"POST /v1/agents", "POST /v1/agents/:agent/keys", "POST /v1/agents/:agent/keys/:key/retire", "POST /v1/agents/:agent/keys/:key/compromise",
 	"POST /v1/agents/:agent/did",
 	"POST " + requestsPath, "GET " + requestsPath + "/:id", "POST " + requestsPath + "/:id/cancel",

@@ -59,18 +59,32 @@ func (r *Registry) FindDecisionKey(ctx context.Context, c Caller, cid string) (D
 	return out, err
 }
 
+var errUnsigned = Errorf(Conflict, "no action proof by a key of the agent is kept with the decision")
+
+// CountedAt reports whether the key counted, as far as is known now, for what stands at
+// a place of the log. The time of a retiring key is another question (Agent.Holds).
+func (k AgentKey) CountedAt(index uint64) bool {
+	return k.AddedIndex != nil && *k.AddedIndex < index && (k.EndedIndex == nil || index < *k.EndedIndex) &&
+		(k.CompromisedFrom == nil || index < *k.CompromisedFrom)
+}
+
 // signerOf finds the key of the agent, present or past, that signed the action
 // proof kept with a decision.
 func signerOf(tx Tx, a Agent, disclosures []canon.Disclosure) (AgentKey, error) {
-	unsigned := Errorf(Conflict, "no action proof by a key of the agent is kept with the decision")
 	i := slices.IndexFunc(disclosures, func(d canon.Disclosure) bool { return d.Name == "proof" })
 	if i < 0 {
-		return AgentKey{}, unsigned
+		return AgentKey{}, errUnsigned
 	}
 	var raw string
 	if err := json.Unmarshal(disclosures[i].Value, &raw); err != nil {
 		return AgentKey{}, fmt.Errorf("stored action proof: %w", err)
 	}
+	return SignerOf(tx, a, raw)
+}
+
+// SignerOf finds the key of the agent, present or past, that signed an action proof.
+// Conflict: none did.
+func SignerOf(tx Tx, a Agent, raw string) (AgentKey, error) {
 	proof, err := jose.Parse(raw, capability.TypAction, capability.MaxToken)
 	if err != nil {
 		return AgentKey{}, fmt.Errorf("stored action proof: %w", err)
@@ -91,7 +105,7 @@ func signerOf(tx Tx, a Agent, disclosures []canon.Disclosure) (AgentKey, error) 
 			return k, nil
 		}
 	}
-	return AgentKey{}, unsigned
+	return AgentKey{}, errUnsigned
 }
 
 // end finds the event that ended the key, of several the one that counts from the

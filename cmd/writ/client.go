@@ -23,7 +23,7 @@ const (
 // clientCommands are the commands that use a registry, in the order of help.
 func clientCommands() []*cobra.Command {
 	return []*cobra.Command{
-		newDemoCmd(), newOrgCmd(), newTrustCmd(), newPrincipalCmd(), newPEPCmd(), newCatalogueCmd(), newPolicyCmd(), newEntityCmd(), newApplyCmd(), newExportCmd(), newAgentCmd(), newVoucherCmd(), newApprovalCmd(), newKeyCmd(), newCertCmd(), newEnrolCmd(), newGrantCmd(), newTemplateCmd(),
+		newDemoCmd(), newOrgCmd(), newTrustCmd(), newPrincipalCmd(), newPEPCmd(), newCatalogueCmd(), newPolicyCmd(), newEntityCmd(), newApplyCmd(), newExportCmd(), newDecisionCmd(), newSimulateCmd(), newObserveCmd(), newAgentCmd(), newVoucherCmd(), newApprovalCmd(), newKeyCmd(), newCertCmd(), newEnrolCmd(), newGrantCmd(), newTemplateCmd(),
 		newSignCmd(), newExplainCmd(), newReceiptCmd(), newVerifyCmd(), newKillCmd(), newLogCmd(), newChainCmd(), newOutcomeCmd(),
 	}
 }

@@ -84,9 +84,9 @@ func (p *PDP) orgIn(tx registry.Tx, m registry.Moment, org string) (*orgStanding
 func (p *PDP) decideAsserted(ctx context.Context, call registry.Call, req Request) (Decision, error) {
 	pep := call.Caller.PEP
 	if pep == nil {
-		return Decision{ID: registry.NewID(), Verdict: Deny, Reasons: []Reason{{Code: SubjectUnsupported}}, PolicyDigest: PolicyDigest}, nil
+		return Decision{ID: registry.NewIDAt(p.Now()), Verdict: Deny, Reasons: []Reason{{Code: SubjectUnsupported}}, PolicyDigest: PolicyDigest}, nil
 	}
-	id := registry.NewID()
+	id := registry.NewIDAt(p.Now())
 	for range attempts {
 		f, reasons, err := p.assertedFacts(ctx, *pep, req)
 		if errors.Is(err, registry.ErrEpochMoved) {
@@ -217,14 +217,18 @@ func judgeAsserted(f *facts, policies []Reason) Decision {
 		}
 	}
 	d.Reasons = slices.Concat(d.Reasons, checkTool(f), policies, checkReversibility(f))
+	d.Observed = f.observed(d.Reasons)
 	for _, r := range d.Reasons {
+		if d.Observed {
+			break
+		}
 		if r.Code != ApprovalRequired {
 			d.Verdict = Deny
 		} else if d.Verdict == Permit {
 			d.Verdict = StepUp
 		}
 	}
-	d.QualifiedBy = qualifiedBy(f, d.Verdict)
+	d.QualifiedBy = qualifiedBy(f, d)
 	d.Qualified = len(d.QualifiedBy) > 0
 	return d
 }
@@ -310,12 +314,12 @@ func assertedDraft(call registry.Call, req Request, f *facts, d Decision) (regis
 		}
 	}
 	hidden := map[string]any{"subject": subject, "payload": map[string]any{"arguments": args, "task": req.Act.Task}, "resource": resource}
-	if x := req.Context; x.Domain != "" || x.Workflow != "" {
-		hidden["context"] = map[string]string{"domain": x.Domain, "workflow": x.Workflow}
+	if x := req.Context.kept(); x != nil {
+		hidden["context"] = x
 	}
 	body := registry.AssertedDecision{
 		Decision: d.ID, PEP: f.pep.ID, Action: f.entry.Action, Verdict: string(d.Verdict), Reasons: []string{}, QualifiedBy: append([]string{}, d.QualifiedBy...),
-		PolicyDigest: d.PolicyDigest, CatalogueDigest: f.catalogue.Digest, Epochs: map[string]int64{}, Commitments: map[string]string{}, Folds: d.Verdict == Deny,
+		PolicyDigest: d.PolicyDigest, CatalogueDigest: f.catalogue.Digest, Epochs: map[string]int64{}, Commitments: map[string]string{}, Folds: d.Verdict == Deny, Observed: d.Observed,
 	}
 	for _, r := range d.Reasons {
 		body.Reasons = append(body.Reasons, string(r.Code))

@@ -166,7 +166,7 @@ func (p *PDP) decide(ctx context.Context, call registry.Call, req Request) (Deci
 			return Decision{}, err
 		}
 	}
-	id := registry.NewID()
+	id := registry.NewIDAt(p.Now())
 	var spent *registry.Error // the relayed proof was used before, or may have been
 	for range attempts {
 		f, err := p.load(ctx, call.Caller, req, act)

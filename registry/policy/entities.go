@@ -83,6 +83,11 @@ func collect(read func(registry.EntityRef) (*entity, error), refs []registry.Ent
 	return list, groups, err
 }
 
+// entitiesOf reads entities of an org, and the groups that they are in, in a snapshot.
+func entitiesOf(tx registry.Tx, org string, refs ...registry.EntityRef) (list []*entity, groups []*cedar.Entity, err error) {
+	return collect(func(ref registry.EntityRef) (*entity, error) { return readEntity(tx, org, ref) }, refs)
+}
+
 // in returns one in a snapshot that is at the epoch of the org.
 func (c *entities) in(tx registry.Tx, org registry.Epoch, ref registry.EntityRef) (*entity, error) {
 	key := entityKey{org.Scope.ID, org.Value, ref}

@@ -2,13 +2,11 @@ package policy
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
 	"time"
 
-	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/capability"
 	"github.com/writ-registry/writ/registry/cedar"
@@ -95,8 +93,6 @@ func (p *PDP) Preview(ctx context.Context, org string, set *cedar.Set, page regi
 	return out, err
 }
 
-var errErased = errors.New("the inputs of the decision are erased")
-
 // past judges what was decided.
 type past struct {
 	tx        registry.Tx
@@ -104,31 +100,16 @@ type past struct {
 	catalogue registry.Catalogue
 }
 
-// recorded is what the two kinds of decision have in common.
-type recorded struct {
-	Decision    string   `json:"decision"`
-	DID         string   `json:"did"`
-	Audience    string   `json:"audience"`
-	PEP         string   `json:"pep"`
-	Action      string   `json:"action"`
-	Verdict     Verdict  `json:"verdict"`
-	Reasons     []Code   `json:"reasons"`
-	QualifiedBy []string `json:"qualified_by"`
-}
-
 func (p past) judge(e registry.Event) (Changed, error) {
-	var artifact struct {
-		Body recorded `json:"body"`
-	}
-	if err := canon.UnmarshalOpen(e.Artifact, &artifact); err != nil {
+	r, err := readDecision(p.tx, e)
+	if err != nil {
 		return Changed{}, err
 	}
-	r := artifact.Body
-	out := Changed{Decision: r.Decision, CID: e.CID, Index: e.Index, Time: e.Time, Action: r.Action, Agent: e.Agent, Was: r.Verdict, Would: r.Verdict, Reasons: []Reason{}}
-	if slices.Contains(r.Reasons, PossessionFailed) || slices.Contains(r.Reasons, GrantUnknown) {
+	out := Changed{Decision: r.Decision, CID: e.CID, Index: e.Index, Time: e.Time, Action: r.Action, Agent: e.Agent, Was: Verdict(r.Verdict), Would: Verdict(r.Verdict), Reasons: []Reason{}}
+	if was := r.codes(); slices.Contains(was, PossessionFailed) || slices.Contains(was, GrantUnknown) {
 		return out, nil // no policy was asked
 	}
-	req, err := p.request(e, r)
+	req, err := p.request(r)
 	if err != nil {
 		return out, err
 	}
@@ -143,7 +124,11 @@ func (p past) judge(e registry.Event) (Changed, error) {
 		out.Reasons = append(out.Reasons, Reason{Code: PolicyNoPermit})
 	}
 	out.Would = Permit
-	for _, code := range append(r.others(), codes(out.Reasons)...) {
+	all := append(r.others(), codes(out.Reasons)...)
+	if r.Observed && !slices.ContainsFunc(all, func(c Code) bool { return !Relaxed(c) }) {
+		return out, nil // it still would be observed
+	}
+	for _, code := range all {
 		if code != ApprovalRequired {
 			out.Would = Deny
 		} else if out.Would == Permit {
@@ -154,8 +139,8 @@ func (p past) judge(e registry.Event) (Changed, error) {
 }
 
 // others are the reasons that no policy gave.
-func (r recorded) others() (out []Code) {
-	for _, code := range r.Reasons {
+func (r *recorded) others() (out []Code) {
+	for _, code := range r.codes() {
 		switch code {
 		case PolicyForbid, PolicyError, PolicyNoPermit:
 		case ApprovalRequired:
@@ -178,41 +163,13 @@ func codes(reasons []Reason) []Code {
 }
 
 // request puts together what the policies were, or would have been, asked.
-func (p past) request(e registry.Event, r recorded) (req cedar.Request, err error) {
-	list, err := p.tx.Disclosures(e.CID)
-	if err != nil {
-		return req, err
-	}
-	type named struct {
-		Type       string          `json:"type"`
-		ID         string          `json:"id"`
-		Properties json.RawMessage `json:"properties"`
-	}
-	var kept struct {
-		subject, resource *named
-		payload           *struct {
-			Arguments json.RawMessage `json:"arguments"`
-			Task      string          `json:"task"`
-		}
-		context struct {
-			Domain   string `json:"domain"`
-			Workflow string `json:"workflow"`
-		}
-	}
-	for _, d := range list {
-		into := map[string]any{"subject": &kept.subject, "resource": &kept.resource, "payload": &kept.payload, "context": &kept.context}[d.Name]
-		if into == nil {
-			continue
-		}
-		if err := json.Unmarshal(d.Value, into); err != nil {
-			return req, errErased
-		}
-	}
-	if kept.resource == nil || kept.payload == nil || e.Agent == "" && kept.subject == nil {
+func (p past) request(r *recorded) (req cedar.Request, err error) {
+	e, kept := r.event, r.inputs
+	if kept.resource == nil || kept.payload == nil || e.Agent == "" && kept.subject == nil || slices.Contains(r.erased, "context") {
 		return req, errErased
 	}
 	entry := p.catalogue.Entry(r.Action)
-	f := &facts{standing: &standing{catalogue: p.catalogue}, now: e.Time, entry: entry, context: Context{Domain: kept.context.Domain, Workflow: kept.context.Workflow},
+	f := &facts{standing: &standing{catalogue: p.catalogue}, now: e.Time, entry: entry, context: kept.context,
 		act: capability.Act{Arguments: kept.payload.Arguments, Task: kept.payload.Task}, proof: possession{audience: r.Audience}}
 	if r.PEP != "" {
 		f.pep = &registry.PEP{ID: r.PEP}

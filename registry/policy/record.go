@@ -127,7 +127,7 @@ func repeated(tx registry.Tx, c registry.Caller, f *facts, now Decision, digest 
 	if err := json.Unmarshal(use.Answer, &d); err != nil {
 		return nil, err
 	}
-	if d.Verdict == Permit && !slices.Equal(d.Epochs, f.epochs) {
+	if d.Verdict == Permit && !slices.Equal(d.Epochs, f.epochs) || d.Observed && !now.Observed {
 		return nil, errReplayed
 	}
 	d.Repeated = true
@@ -180,6 +180,38 @@ func (f *facts) recordedAction() string {
 	return f.entry.Action
 }
 
+// namedEpochs are the epochs by the names that a decision's event has them under.
+func (f *facts) namedEpochs() map[string]registry.Epoch {
+	out := make(map[string]registry.Epoch, len(f.epochs))
+	ancestors, delegators := 0, 0
+	for _, e := range f.epochs {
+		name := string(e.Scope.Kind)
+		switch {
+		case e.Scope.Kind != registry.ScopeAgent || f.agent == nil || e.Scope.ID == f.agent.ID:
+		case slices.Contains(f.agent.Ancestors, e.Scope.ID):
+			ancestors++
+			name = "ancestor_" + strconv.Itoa(ancestors)
+		default: // or an ancestor of one
+			delegators++
+			name = "delegator_" + strconv.Itoa(delegators)
+		}
+		out[name] = e
+	}
+	return out
+}
+
+// kept is what of the context is kept with a decision; nil: there is none.
+func (x Context) kept() map[string]string {
+	if x.Domain == "" && x.Workflow == "" && x.Tool == "" {
+		return nil
+	}
+	out := map[string]string{"domain": x.Domain, "workflow": x.Workflow}
+	if x.Tool != "" {
+		out["tool"] = x.Tool
+	}
+	return out
+}
+
 // draft makes the decision's event: digests and commitments in the artifact,
 // what they commit to beside it.
 func (p *PDP) draft(call registry.Call, req Request, f *facts, d Decision) (registry.EventDraft, error) {
@@ -194,11 +226,11 @@ func (p *PDP) draft(call registry.Call, req Request, f *facts, d Decision) (regi
 		{"payload", map[string]any{"arguments": args, "task": req.Act.Task}},
 		{"resource", req.Act.Resource},
 	}
-	if x := req.Context; x.Domain != "" || x.Workflow != "" {
+	if x := req.Context.kept(); x != nil {
 		hidden = append(hidden, struct {
 			name  string
 			value any
-		}{"context", map[string]string{"domain": x.Domain, "workflow": x.Workflow}})
+		}{"context", x})
 	}
 	if f.proof.code == "" {
 		hidden = append(hidden, struct {
@@ -231,7 +263,7 @@ func (p *PDP) draft(call registry.Call, req Request, f *facts, d Decision) (regi
 		Decision: d.ID, DID: f.agent.DID, ProofHash: f.proof.hash, Audience: f.proof.audience,
 		Action: f.recordedAction(), Verdict: string(d.Verdict), Reasons: []string{}, QualifiedBy: append([]string{}, d.QualifiedBy...),
 		PolicyDigest: d.PolicyDigest, CatalogueDigest: f.catalogue.Digest, Epochs: map[string]int64{}, Commitments: map[string]string{},
-		Folds: d.Verdict == Deny, Approval: d.Approval,
+		Folds: d.Verdict == Deny, Approval: d.Approval, Observed: d.Observed,
 	}
 	if d.Approval != "" {
 		body.Approvers = f.approval.approvers
@@ -251,18 +283,7 @@ func (p *PDP) draft(call registry.Call, req Request, f *facts, d Decision) (regi
 	for _, r := range d.Reasons {
 		body.Reasons = append(body.Reasons, string(r.Code))
 	}
-	ancestors, delegators := 0, 0
-	for _, e := range f.epochs {
-		name := string(e.Scope.Kind)
-		switch {
-		case e.Scope.Kind != registry.ScopeAgent || e.Scope.ID == f.agent.ID:
-		case slices.Contains(f.agent.Ancestors, e.Scope.ID):
-			ancestors++
-			name = "ancestor_" + strconv.Itoa(ancestors)
-		default: // or an ancestor of one
-			delegators++
-			name = "delegator_" + strconv.Itoa(delegators)
-		}
+	for name, e := range f.namedEpochs() {
 		body.Epochs[name] = int64(e.Value)
 	}
 	for _, h := range hidden {

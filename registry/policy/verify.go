@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 
 	"github.com/writ-registry/writ/registry"
+	"github.com/writ-registry/writ/registry/capability"
 )
 
 // Verification is the answer of Verify, after RFC 7662, section 2.2: whether
@@ -32,6 +33,14 @@ type Link struct {
 	Thumbprint   string `json:"thumbprint"` // of the holder's key
 	Capabilities string `json:"capabilities"`
 	Expires      int64  `json:"exp"`
+}
+
+func linksOf(chain *capability.Chain) (out []Link) {
+	for _, g := range chain.Links() {
+		c := g.Claims()
+		out = append(out, Link{c.Subject, c.ID, g.SigningInputHash(), g.Key().Thumbprint(), c.Capabilities.String(), c.Expires})
+	}
+	return out
 }
 
 // Verify checks a grant token, its status and the agent's possession of it, for
@@ -64,11 +73,9 @@ func (p *PDP) Verify(ctx context.Context, caller registry.Caller, req Request) (
 		return v, nil
 	}
 	for _, g := range f.chain.Links() {
-		c := g.Claims()
-		v.Chain = append(v.Chain, Link{c.Subject, c.ID, g.SigningInputHash(), g.Key().Thumbprint(), c.Capabilities.String(), c.Expires})
-		v.Budgets = append(v.Budgets, c.Budgets.Texts()...)
+		v.Budgets = append(v.Budgets, g.Claims().Budgets.Texts()...)
 	}
-	if len(v.Chain) == 1 {
+	if v.Chain = linksOf(f.chain); len(v.Chain) == 1 {
 		v.Chain = nil
 	}
 	c := f.chain.Leaf().Claims()
