@@ -162,10 +162,19 @@ func (a Approval) Orgs() []string {
 	return orgs
 }
 
-// over is the state at a time: time ends what is open.
-func (a Approval) over(now time.Time) bool {
-	return a.State == ApprovalPending && !now.Before(a.Expires) || a.State == ApprovalApproved && !now.Before(a.Until)
+// Due is when time ends it; zero: it has ended.
+func (a Approval) Due() time.Time {
+	switch a.State {
+	case ApprovalPending:
+		return a.Expires
+	case ApprovalApproved:
+		return a.Until
+	}
+	return time.Time{}
 }
+
+// over is the state at a time: time ends what is open.
+func (a Approval) over(now time.Time) bool { return !a.Due().IsZero() && !now.Before(a.Due()) }
 
 // clock is the later of the machine's and the log's, which never falls: what time has
 // ended stays ended.
@@ -207,6 +216,7 @@ type ApprovalTx interface {
 	Approval(id string) (Approval, error)
 	OpenApproval(subject string) (Approval, error)
 	ListApprovals(ApprovalFilter) ([]Approval, error)
+	DueApprovals(now time.Time, limit int) ([]Approval, error)                           // whose Due has come, the oldest first
 	CountPending(org, agent string, requested time.Time) (inOrg, ofAgent int, err error) // since then
 	DeniedSince(agent string, requested time.Time, limit int) ([]Approval, error)        // newest first
 	InsertApproval(Approval) error                                                       // Conflict: its subject has an open one
@@ -535,6 +545,15 @@ func (r *Registry) expireApproval(ctx context.Context, call Call, id string) (Ap
 		r.waiting.wake(id)
 	}
 	return out.Value, err
+}
+
+// ExpireApprovals ends what time has ended: requests that nobody answered, and approvals
+// that were not used. It does up to limit and returns how many were left to do, as Tend
+// does. Nothing waits for it: who reads an approval looks at the time, too.
+func (r *Registry) ExpireApprovals(ctx context.Context, limit int) (left int, err error) {
+	return sweep(ctx, r, limit, func(tx Tx, now time.Time, limit int) ([]Approval, error) { return tx.DueApprovals(now, limit) },
+		func(tx Tx, a Approval) ([]EventDraft, error) { return r.expire(tx, a) },
+		func(a Approval) { r.waiting.wake(a.ID) })
 }
 
 // CancelApproval ends a pending request. Who tracks it may.

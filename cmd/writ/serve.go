@@ -465,6 +465,9 @@ func (s *server) serve(run context.Context, listener net.Listener) error {
 	s.tasks.Go(func() error {
 		return s.follow(run, "outcomes that did not come are not recorded yet", s.registry.Settle)
 	})
+	s.tasks.Go(func() error {
+		return s.follow(run, "approvals that have run out are not ended yet", s.registry.ExpireApprovals)
+	})
 	s.tasks.Go(func() error { return s.usage.Run(run) })
 	s.tasks.Go(func() error { return s.sightings.Run(run) })
 	if s.redis != nil {
