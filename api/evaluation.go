@@ -203,7 +203,7 @@ func (s *server) authzenMetadata(c *gin.Context) {
 		PolicyDecisionPoint:       s.Registry.Origin,
 		AccessEvaluationEndpoint:  s.Registry.Origin + "/access/v1/evaluation",
 		AccessEvaluationsEndpoint: s.Registry.Origin + "/access/v1/evaluations",
-		AccessRequestEndpoint:     s.Registry.Origin + requestsPath,
+		AccessRequestEndpoint:     s.Registry.Origin + RequestsPath,
 		JWKS:                      s.Registry.Origin + jwksPath,
 		Capabilities:              []string{capabilityAccessRequest},
 	})

@@ -31,6 +31,7 @@ type Metrics struct {
 	memory    prometheus.Gauge
 	approvals *prometheus.CounterVec
 	glass     prometheus.Counter
+	callbacks *prometheus.CounterVec
 	followed  *prometheus.GaugeVec
 	alarms    *prometheus.GaugeVec
 }
@@ -81,7 +82,10 @@ func NewMetrics() *Metrics {
 	m.glass = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "writ_approvals_glass_broken_total", Help: "Approvals that two humans gave past the rule: somebody must look.",
 	})
-	m.Registry.MustRegister(m.approvals, m.glass, m.requests, m.latency, m.decisions, m.refused, m.resolved, m.spans, m.batch, m.commit, m.memory, m.followed, m.alarms,
+	m.callbacks = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "writ_callbacks_total", Help: "Attempts to tell enforcement points what became of their requests for approval, by outcome: delivered, failed or given_up.",
+	}, []string{"outcome"})
+	m.Registry.MustRegister(m.approvals, m.glass, m.callbacks, m.requests, m.latency, m.decisions, m.refused, m.resolved, m.spans, m.batch, m.commit, m.memory, m.followed, m.alarms,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -139,6 +143,9 @@ func (m *Metrics) answered(a registry.Approval) {
 		m.glass.Inc()
 	}
 }
+
+// CalledBack counts an attempt of package notify.
+func (m *Metrics) CalledBack(outcome string) { m.callbacks.WithLabelValues(outcome).Inc() }
 
 func (m *Metrics) decision(d policy.Decision) {
 	reason := ""

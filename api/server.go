@@ -207,9 +207,9 @@ func (s *server) routes() *gin.Engine {
 	e.POST("/access/v1/evaluation", s.limit, s.asker, s.openBody, s.evaluate)
 	e.POST("/access/v1/evaluations", s.limit, s.asker, s.openBody, s.evaluateAll)
 	e.GET("/.well-known/authzen-configuration", s.authzenMetadata)
-	e.POST(requestsPath, s.limit, s.authenticated, s.openBody, s.idempotent, s.requestAccess)
-	e.GET(requestsPath+"/:id", s.limit, s.authenticated, s.accessStatus)
-	e.POST(requestsPath+"/:id/cancel", s.limit, s.authenticated, s.cancelAccess)
+	e.POST(RequestsPath, s.limit, s.authenticated, s.openBody, s.idempotent, s.requestAccess)
+	e.GET(RequestsPath+"/:id", s.limit, s.authenticated, s.accessStatus)
+	e.POST(RequestsPath+"/:id/cancel", s.limit, s.authenticated, s.cancelAccess)
 	e.GET(jwksPath, s.verificationKeys)
 	s.routeForwardAuth(e)
 

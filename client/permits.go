@@ -75,6 +75,12 @@ func (c *Client) SetPEPKey(ctx context.Context, pep string, jwk jose.JWK) (Chang
 	return change[PEP](ctx, c, http.MethodPut, at("/v1/peps", pep)+"/key", "pep", map[string]any{"jwk": jwk})
 }
 
+// SetPEPCallbacks says to which origins callbacks of an enforcement point's requests for
+// approval may go.
+func (c *Client) SetPEPCallbacks(ctx context.Context, pep string, origins []string) (Change[PEP], error) {
+	return change[PEP](ctx, c, http.MethodPut, at("/v1/peps", pep)+"/callbacks", "pep", map[string]any{"origins": append([]string{}, origins...)})
+}
+
 // Routes says which acts the requests to one resource server are. The registry, who
 // guards the server and whoever signs for an agent read the same table.
 type Routes = route.Table

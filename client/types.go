@@ -110,6 +110,7 @@ type PEP struct {
 	Resources   []string  `json:"resources"`
 	ContextKeys []string  `json:"context_keys,omitempty"`
 	JWK         *jose.JWK `json:"jwk,omitempty"` // signs outcomes
+	Callbacks   []string  `json:"callbacks,omitempty"`
 	Created     time.Time `json:"created"`
 }
 

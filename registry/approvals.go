@@ -238,6 +238,7 @@ type NewApproval struct {
 	Subject       string // DID of the agent
 	Act           capability.Act
 	Justification string // of who asks, for the humans; may be empty
+	Callback      *NewCallback
 }
 
 // RequestApproval asks the humans of the rule. The enforcement point that was told
@@ -272,7 +273,7 @@ func (r *Registry) RequestApproval(ctx context.Context, call Call, in NewApprova
 		open, err := tx.OpenApproval(subject)
 		switch {
 		case err == nil && !open.over(now):
-			return open, d, nil
+			return open, d, in.Callback.listen(tx, call.Caller, open)
 		case err == nil:
 			if d.Events, err = r.expire(tx, open); err != nil {
 				return open, d, err
@@ -294,7 +295,7 @@ func (r *Registry) RequestApproval(ctx context.Context, call Call, in NewApprova
 			Approval: out.ID, DID: a.DID, Decision: b.Decision, Action: b.Action, ActDigest: b.ActDigest, Rule: b.Rule, Quorum: out.Rule.Quorum,
 			Statement: out.Digest, Expires: out.Expires.Format(TimeFormat),
 		}})
-		return out, d, tx.InsertApproval(out)
+		return out, d, errors.Join(tx.InsertApproval(out), in.Callback.listen(tx, call.Caller, out))
 	})
 }
 
@@ -310,6 +311,9 @@ func (in NewApproval) check(c Caller, b Binding) error {
 	}
 	if len(in.Justification) > maxText {
 		return &Error{Kind: TooLarge, Field: "/context/business_justification", Detail: fmt.Sprintf("longer than %d bytes", maxText)}
+	}
+	if in.Callback != nil {
+		return in.Callback.check()
 	}
 	return nil
 }
@@ -471,7 +475,7 @@ func (r *Registry) expire(tx Tx, a Approval) ([]EventDraft, error) {
 	was := a.State
 	a.State = ApprovalExpired
 	return []EventDraft{{Type: EventApprovalExpired, Org: a.Org, Agent: a.Agent, Actor: Actor{ActorRegistry, a.Org}, Body: ApprovalEnded{a.ID, a.DID, string(was), ""}}},
-		tx.UpdateApproval(a, was)
+		r.move(tx, a, was)
 }
 
 // TrackApproval returns a request to whoever may be told of it: an enforcement point
@@ -579,7 +583,7 @@ func (r *Registry) CancelApproval(ctx context.Context, call Call, id, reason str
 		}
 		a.State, a.Reason = ApprovalCancelled, reason
 		return a, Draft{Events: []EventDraft{{Type: EventApprovalCancelled, Org: a.Org, Agent: a.Agent, Body: ApprovalEnded{a.ID, a.DID, string(ApprovalPending), reason}}}},
-			tx.UpdateApproval(a, ApprovalPending)
+			r.move(tx, a, ApprovalPending)
 	})
 	if err == nil {
 		r.waiting.wake(id)

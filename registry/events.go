@@ -78,6 +78,7 @@ const (
 	EventPermitRedeemed         = "permit.redeemed"
 	EventOutcomeReported        = "outcome.reported"
 	EventOutcomeUnknown         = "outcome.unknown"
+	EventPEPCallbacksSet        = "pep.callbacks_set"
 )
 
 // RegistryCreated is the first event of every log: whose it is and which keys
@@ -587,3 +588,10 @@ type OutcomeMissed struct {
 
 // TimeFormat is how artifacts write a time: RFC 3339, UTC, milliseconds.
 const TimeFormat = "2006-01-02T15:04:05.000Z"
+
+// PEPCallbacksSet: what becomes of the enforcement point's requests for approval may be
+// told at these origins, and at no other.
+type PEPCallbacksSet struct {
+	PEP     string   `json:"pep"`
+	Origins []string `json:"origins"`
+}

@@ -103,6 +103,7 @@ type Tx interface {
 	PolicyTx
 	EntityTx
 	PermitTx
+	CallbackTx
 }
 
 // OrgTx holds orgs, their enforcement points and catalogues.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -121,6 +122,23 @@ half is sent.`,
 			})
 		},
 	}
+}
+
+// pepCallbacksCmd says where an enforcement point may be told of its requests for approval.
+func pepCallbacksCmd(conn *connection) *cobra.Command {
+	cmd := conn.command("set-callbacks PEP [ORIGIN...]", "Set to which origins callbacks of an enforcement point's requests for approval may go; none: nowhere",
+		"  writ pep set-callbacks 0192d4e0-... https://erp.example", 0, func(cmd *cobra.Command, c *client.Client, args []string) error {
+			ch, err := c.SetPEPCallbacks(cmd.Context(), args[0], args[1:])
+			if err != nil {
+				return err
+			}
+			return conn.say(cmd, saidChange("pep", ch), func(s *screen) {
+				s.printf("%s is called at %s\n", s.bold(printable(ch.Value.Name)), cmp.Or(strings.Join(ch.Value.Callbacks, ", "), "no origin"))
+				s.event(ch.Event)
+			})
+		})
+	cmd.Args = cobra.MinimumNArgs(1)
+	return cmd
 }
 
 func loadOrMakeKey(path string) (*client.AgentKey, error) {

@@ -235,6 +235,7 @@ func bodies(commitments map[string]string) []struct {
 			Permit: id(18), DID: did, PEP: id(5), Outcome: "executed", ReportHash: fixed("report", 32), Commitments: only("report"),
 		}},
 		{registry.EventOutcomeUnknown, acme, agent, registry.Actor{Kind: registry.ActorRegistry, ID: acme}, registry.OutcomeMissed{Permit: id(19), DID: did, Audience: "https://erp.example"}},
+		{registry.EventPEPCallbacksSet, acme, "", owner, registry.PEPCallbacksSet{PEP: id(5), Origins: []string{"https://erp.example"}}},
 	}
 }
 
