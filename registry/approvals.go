@@ -201,7 +201,8 @@ const (
 	MaxStatement       = 64 << 10        // what a human can be shown
 	MaxPendingOfAgent  = 20
 	MaxPendingInOrg    = 1000
-	MaxApprovalWaiters = 1024 // long polls
+	MaxApprovalWaiters = 1024                   // long polls
+	waitAgain          = 500 * time.Millisecond // between looks of a long poll
 )
 
 // ApprovalFilter narrows a list; an empty state matches all.
@@ -488,8 +489,12 @@ func (r *Registry) TrackApproval(ctx context.Context, call Call, id string, wait
 	waits := wait > 0 && r.waiting.enter(id)
 	over, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	var again <-chan time.Time // what another process has answered wakes nobody here
 	if waits {
 		defer r.waiting.leave(id)
+		tick := time.NewTicker(waitAgain)
+		defer tick.Stop()
+		again = tick.C
 	}
 	for {
 		var moved <-chan struct{}
@@ -511,6 +516,7 @@ func (r *Registry) TrackApproval(ctx context.Context, call Call, id string, wait
 		}
 		select {
 		case <-moved:
+		case <-again:
 		case <-over.Done():
 			return a, nil
 		}

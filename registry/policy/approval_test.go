@@ -640,3 +640,23 @@ func TestWaiting(t *testing.T) {
 	_, err := p.ann.Answer(t, b, capability.Approve)
 	refusal(t, err, "approval_closed")
 }
+
+// TestWaitingElsewhere: so is who waits at another process.
+func TestWaitingElsewhere(t *testing.T) {
+	p := openPayment(t)
+	a := p.request(t)
+	got := make(chan registry.Approval)
+	go func() {
+		seen, err := p.TrackApproval(t.Context(), p.gate, a.ID, time.Minute)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- seen
+	}()
+	if _, err := registry.New(p.Config).CancelApproval(t.Context(), p.gate, a.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if seen := <-got; seen.State != registry.ApprovalCancelled {
+		t.Errorf("%s", seen.State)
+	}
+}
