@@ -281,14 +281,15 @@ type Undo struct {
 	Until    time.Time            `json:"until"` // the end of its time
 }
 
-// ListUndo lists what an agent did that can still be undone: who stopped it may want to.
-func (r *Registry) ListUndo(ctx context.Context, c Caller, agentRef string, p Page) ([]Undo, error) {
+// ListUndo lists what an agent did that can still be undone, and what its descendants
+// did: who stopped them with it may want to.
+func (r *Registry) ListUndo(ctx context.Context, c Caller, agentRef string, descendants bool, p Page) ([]Undo, error) {
 	return listAbout(ctx, r, c, agentRef, p, func(tx Tx, a Agent, p Page) ([]Undo, error) {
 		now, err := r.clock(tx)
 		if err != nil {
 			return nil, err
 		}
-		list, err := tx.UndoablePermits(a.ID, now, p)
+		list, err := tx.UndoablePermits(a.ID, descendants, now, p)
 		out := make([]Undo, len(list))
 		for i, permit := range list {
 			out[i] = Undo{Permit: permit, By: permit.CompensatedBy, Until: permit.Undoable()}

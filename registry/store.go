@@ -319,7 +319,9 @@ type PermitTx interface {
 	InsertPermit(Permit) error
 	UpdatePermit(Permit) error
 	DuePermits(now time.Time, limit int) ([]Permit, error)                 // whose Due has come, the oldest first
-	UndoablePermits(agent string, now time.Time, p Page) ([]Permit, error) // whose Undoable is after now
+	// UndoablePermits returns those whose Undoable is after now, of an agent or of its
+	// descendants, too.
+	UndoablePermits(agent string, descendants bool, now time.Time, p Page) ([]Permit, error)
 }
 
 // ProofUse is the consumption of an action proof.
