@@ -15,9 +15,10 @@ import (
 	"github.com/writ-registry/writ/registry/policy"
 )
 
-// The endpoints of the AuthZEN Access Request and Approval Profile, draft 1.
+// The endpoints of the AuthZEN Access Request and Approval Profile, draft 1. Tasks are
+// below RequestsPath.
 const (
-	requestsPath = "/access/v1/requests"
+	RequestsPath = "/access/v1/requests"
 	jwksPath     = "/access/v1/jwks"
 
 	capabilityAccessRequest = "urn:openid:authzen:capability:access-request"
@@ -87,21 +88,30 @@ func (s *server) escalate(d policy.Decision, shown string) (e Escalation, err er
 	b := *d.Binding
 	b.Decision, b.Event = d.ID, d.Event.CID
 	token, until, err := s.Registry.BindingToken(b, d.Event.Time)
-	e.AccessRequest = &RequestableDenial{s.Registry.Origin + requestsPath, until, token}
+	e.AccessRequest = &RequestableDenial{s.Registry.Origin + RequestsPath, until, token}
 	return e, err
 }
 
 // AccessRequest is a submission (section "Access Request Submission"). Members that are
-// not named here are ignored; items and callback are refused.
+// not named here are ignored; items is refused.
 type AccessRequest struct {
 	Subject  *Entity               `json:"subject"`
 	Action   *EvaluationAction     `json:"action"`
 	Resource *Entity               `json:"resource"`
 	Items    json.RawMessage       `json:"items,omitempty" hidden:"true"`
-	Callback json.RawMessage       `json:"callback,omitempty" hidden:"true"`
+	Callback *AccessCallback       `json:"callback,omitempty"`
 	Context  *AccessRequestContext `json:"context,omitempty"`
 	Denial   *Denial               `json:"denial"`
 	_        struct{}              `additionalProperties:"true"`
+}
+
+// AccessCallback is where the enforcement point is told that the task has ended (section
+// "Callback Completion").
+type AccessCallback struct {
+	Endpoint string   `json:"endpoint" format:"uri" doc:"Of an origin that is registered for the enforcement point"`
+	State    string   `json:"state,omitempty" doc:"Comes back unchanged"`
+	Events   []string `json:"events,omitempty" doc:"Which ends are told; absent: all. approved, denied, expired, cancelled"`
+	_        struct{} `additionalProperties:"true"`
 }
 
 // AccessRequestContext is what is read of its context.
@@ -172,8 +182,6 @@ func readAccessRequest(body []byte) (registry.NewApproval, error) {
 	switch {
 	case len(in.Items) > 0:
 		return registry.NewApproval{}, registry.Invalid("/items", "acts are approved one by one")
-	case len(in.Callback) > 0:
-		return registry.NewApproval{}, registry.Invalid("/callback", "no callbacks are registered; poll the task, with wait")
 	case in.Subject == nil:
 		return registry.NewApproval{}, missing("/subject")
 	case in.Action == nil:
@@ -191,6 +199,9 @@ func readAccessRequest(body []byte) (registry.NewApproval, error) {
 	if out.Act.Arguments, err = in.Action.Properties.object(); err != nil {
 		return out, err
 	}
+	if x := in.Callback; x != nil {
+		out.Callback = &registry.NewCallback{Endpoint: x.Endpoint, State: x.State, Events: x.Events}
+	}
 	if x := in.Context; x != nil {
 		out.Act.Task, out.Justification = x.Task, x.Justification
 	}
@@ -199,7 +210,7 @@ func readAccessRequest(body []byte) (registry.NewApproval, error) {
 
 // task is a request as the profile shows it.
 func (s *server) task(a registry.Approval) AccessTask {
-	at := s.Registry.Origin + requestsPath + "/" + a.ID
+	at := s.Registry.Origin + RequestsPath + "/" + a.ID
 	out := AccessTask{Task: Task{ID: a.ID, Status: string(a.State), StatusEndpoint: at}}
 	switch a.State {
 	case registry.ApprovalPending:

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -65,9 +66,44 @@ func (s *server) listApprovals(ctx context.Context, call registry.Call, in *stru
 	})
 }
 
-func (s *server) getApproval(ctx context.Context, call registry.Call, in *ApprovalPath) (*plain[registry.Approval], error) {
+// ApprovalRecord is an approval, and what became of the callback that was asked for.
+type ApprovalRecord struct {
+	registry.Approval
+	Callback *CallbackRecord `json:"callback,omitempty" doc:"Absent where none was asked for"`
+}
+
+// CallbackRecord is what became of a callback.
+type CallbackRecord struct {
+	Status   string     `json:"status" enum:"waiting,due,delivered,given_up" doc:"waiting: the request is pending, or ended in a way that was not asked for"`
+	Attempts int        `json:"attempts"`
+	Next     *time.Time `json:"next,omitempty" doc:"Attempt"`
+	Told     *time.Time `json:"told,omitempty"`
+	Failure  string     `json:"failure,omitempty" doc:"Of the last attempt"`
+}
+
+func showCallback(c *registry.Callback) *CallbackRecord {
+	if c == nil {
+		return nil
+	}
+	out := &CallbackRecord{Status: "waiting", Attempts: c.Attempts, Failure: c.Failure}
+	switch {
+	case !c.Told.IsZero():
+		out.Status, out.Told = "delivered", &c.Told
+	case !c.Due.IsZero():
+		out.Status, out.Next = "due", &c.Due
+	case c.Notice != "":
+		out.Status = "given_up"
+	}
+	return out
+}
+
+func (s *server) getApproval(ctx context.Context, call registry.Call, in *ApprovalPath) (*plain[ApprovalRecord], error) {
 	a, err := s.Registry.FindApproval(ctx, call.Caller, in.Approval)
-	return &plain[registry.Approval]{a}, err
+	var c *registry.Callback
+	if err == nil {
+		c, err = s.Registry.CallbackOf(ctx, a)
+	}
+	return &plain[ApprovalRecord]{ApprovalRecord{a, showCallback(c)}}, err
 }
 
 // statementBytes is a statement as it is.

@@ -197,6 +197,7 @@ func TestAccessRequestProblems(t *testing.T) {
 		"other task":         {with("context", map[string]any{"task": "x"}), 400, urn + "invalid_denial_binding"},
 		"bundle":             {with("items", []any{}), 400, "urn:writ:problem:malformed"},
 		"callback":           {with("callback", map[string]any{"endpoint": "https://169.254.169.254/"}), 400, "urn:writ:problem:malformed"},
+		"callback to a page": {with("callback", map[string]any{"endpoint": "http://bank.example/"}), 400, "urn:writ:problem:malformed"},
 		"a novel":            {with("context", map[string]any{"business_justification": strings.Repeat("a", 2000)}), 413, "urn:writ:problem:too-large"},
 		"as evaluation says": {body, 202, ""},
 	} {

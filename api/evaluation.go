@@ -207,7 +207,7 @@ func (s *server) authzenMetadata(c *gin.Context) {
 		SearchSubjectEndpoint:     s.Registry.Origin + searchPath + string(policy.Subjects),
 		SearchResourceEndpoint:    s.Registry.Origin + searchPath + string(policy.Resources),
 		SearchActionEndpoint:      s.Registry.Origin + searchPath + string(policy.Actions),
-		AccessRequestEndpoint:     s.Registry.Origin + requestsPath,
+		AccessRequestEndpoint:     s.Registry.Origin + RequestsPath,
 		JWKS:                      s.Registry.Origin + jwksPath,
 		Capabilities:              []string{capabilityAccessRequest},
 	})

@@ -34,6 +34,7 @@ type Metrics struct {
 	glass       prometheus.Counter
 	observed    prometheus.Counter
 	simulations *prometheus.CounterVec
+	callbacks   *prometheus.CounterVec
 	followed    *prometheus.GaugeVec
 	alarms      *prometheus.GaugeVec
 }
@@ -87,13 +88,16 @@ func NewMetrics() *Metrics {
 	m.glass = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "writ_approvals_glass_broken_total", Help: "Approvals that two humans gave past the rule: somebody must look.",
 	})
+	m.callbacks = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "writ_callbacks_total", Help: "Attempts to tell enforcement points what became of their requests for approval, by outcome: delivered, failed or given_up.",
+	}, []string{"outcome"})
 	m.observed = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "writ_decisions_observed_total", Help: "Permits under observation, which would have been denied without it.",
 	})
 	m.simulations = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "writ_simulations_total", Help: "Simulated decisions by verdict: they permit nothing.",
 	}, []string{"verdict"})
-	m.Registry.MustRegister(m.observed, m.simulations, m.approvals, m.glass, m.requests, m.latency, m.decisions, m.searched, m.refused, m.resolved, m.spans, m.batch, m.commit, m.memory, m.followed, m.alarms,
+	m.Registry.MustRegister(m.observed, m.simulations, m.approvals, m.glass, m.callbacks, m.requests, m.latency, m.decisions, m.searched, m.refused, m.resolved, m.spans, m.batch, m.commit, m.memory, m.followed, m.alarms,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -151,6 +155,9 @@ func (m *Metrics) answered(a registry.Approval) {
 		m.glass.Inc()
 	}
 }
+
+// CalledBack counts an attempt of package notify.
+func (m *Metrics) CalledBack(outcome string) { m.callbacks.WithLabelValues(outcome).Inc() }
 
 func (m *Metrics) decision(d policy.Decision) {
 	reason := ""

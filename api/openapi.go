@@ -43,11 +43,11 @@ func (s *server) describe() (err error) {
 		case identifiers + "{did}": // a stranger has none
 			op.Security = []map[string][]string{{"credential": {}}, {}}
 			describeResolution(op, ok.Content[mediaResult].Schema)
-		case requestsPath:
+		case RequestsPath:
 			op.Security = []map[string][]string{{"credential": {}}, {"signature": {}}}
 			op.Responses["201"], op.Responses["202"] = ok, ok
 			delete(op.Responses, "200")
-		case requestsPath + "/{id}", requestsPath + "/{id}/cancel":
+		case RequestsPath + "/{id}", RequestsPath + "/{id}/cancel":
 			op.Security = []map[string][]string{{"credential": {}}, {"signature": {}}}
 		case "/access/v1/evaluation": // an agent that asks for itself has none
 			op.Security = []map[string][]string{{"credential": {}}, {}}
@@ -94,11 +94,11 @@ var public = []struct {
 	{http.MethodPost, searchPath + "action", "search-actions", "authzen", "What may be done here?",
 		"OpenID AuthZEN Authorization API 1.0, Action Search, for enforcement points: among the actions of the org's catalogue, without arguments. No decision, and no permit.",
 		SearchRequest{}, "application/json", "What would be permitted", SearchAnswer{}},
-	{http.MethodPost, requestsPath, "request-access", "authzen", "Ask humans to approve an act that a step_up asked for",
+	{http.MethodPost, RequestsPath, "request-access", "authzen", "Ask humans to approve an act that a step_up asked for",
 		"AuthZEN Access Request and Approval Profile, draft 1. The enforcement point that got the answer sends its credential; an agent that asked for itself signs the request (RFC 9421). Idempotency-Key is read. 202 while humans are to answer; 201 where they have.",
 		AccessRequest{}, "application/json", "The task", AccessTask{}},
-	{http.MethodGet, requestsPath + "/{id}", "get-access-request", "authzen", "Where a request is; wait=30s waits until it moves", "", nil, "application/json", "The task and its result", AccessTask{}},
-	{http.MethodPost, requestsPath + "/{id}/cancel", "cancel-access-request", "authzen", "Cancel a pending request", "", nil, "application/json", "The task", AccessTask{}},
+	{http.MethodGet, RequestsPath + "/{id}", "get-access-request", "authzen", "Where a request is; wait=30s waits until it moves", "", nil, "application/json", "The task and its result", AccessTask{}},
+	{http.MethodPost, RequestsPath + "/{id}/cancel", "cancel-access-request", "authzen", "Cancel a pending request", "", nil, "application/json", "The task", AccessTask{}},
 	{http.MethodGet, jwksPath, "get-verification-keys", "authzen", "The key that binding tokens are signed with", "", nil, "application/jwk-set+json", "A JWK Set", VerificationKeys{}},
 	{http.MethodPost, "/v1/verify", "verify", "verify", "Whether a grant token and action proof stand now",
 		"For a resource server of any organization. It weighs no policy, consumes nothing and records nothing: " +

@@ -371,6 +371,7 @@ func TestEveryOperation(t *testing.T) {
 		{id: "set-pep-key", good: call{mine + "/key", map[string]any{"jwk": registrytest.Key(73).Public().JWK()}}, bad: call{mine + "/key", `{}`}},
 		{id: "set-pep-routes", good: call{mine + "/routes", `{"audience":"https://mine.example","routes":[{"method":"GET","path":"/a/{id}","action":"read:a","resource":"{id}"}],"credential":"Bearer x"}`},
 			bad: call{mine + "/routes", `{"audience":"https://other.example","routes":[{"method":"GET","path":"/a/{id}","action":"read:a","resource":"{id}"}]}`}},
+		{id: "set-pep-callbacks", good: call{mine + "/callbacks", `{"origins":["https://mine.example"]}`}, bad: call{mine + "/callbacks", `{"origins":["https://mine.example/path"]}`}},
 		{id: "get-pep-routes", good: call{mine + "/routes", nil}, bad: call{"/v1/peps/x/routes", nil}},
 		{id: "list-outcomes", good: call{"/v1/outcomes?state=executed&agent=" + c.ID, nil}, bad: call{"/v1/outcomes?state=x", nil}},
 		{id: "list-undo", good: call{"/v1/agents/" + c.ID + "/undo", nil}, bad: call{"/v1/agents/x/undo", nil}},

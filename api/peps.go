@@ -16,6 +16,8 @@ func (s *server) routePEPs() {
 		Summary: "The enforcement points of an org"}, s.listPEPs)
 	route(s, huma.Operation{OperationID: "set-pep-key", Method: http.MethodPut, Path: "/v1/peps/{pep}/key", Tags: []string{"peps"},
 		Summary: "The key by which an enforcement point signs what became of permitted acts"}, s.setPEPKey)
+	route(s, huma.Operation{OperationID: "set-pep-callbacks", Method: http.MethodPut, Path: "/v1/peps/{pep}/callbacks", Tags: []string{"peps"},
+		Summary: "To which origins callbacks of an enforcement point's requests for approval may go"}, s.setPEPCallbacks)
 }
 
 // NewPEP is the body of register-pep.
@@ -30,6 +32,11 @@ type NewPEP struct {
 // PEPKey is the body of set-pep-key.
 type PEPKey struct {
 	JWK publicJWK `json:"jwk"`
+}
+
+// PEPCallbacks is the body of set-pep-callbacks.
+type PEPCallbacks struct {
+	Origins []string `json:"origins" maxItems:"16" doc:"Scheme, host and port, such as https://pep.example; empty: none"`
 }
 
 // PEPAnswer is an enforcement point, its credential, and the event that records it.
@@ -57,6 +64,17 @@ func (s *server) setPEPKey(ctx context.Context, call registry.Call, in *struct {
 	Body PEPKey
 }) (*changed[PEPAnswer], error) {
 	out, err := s.Registry.SetPEPKey(ctx, call, in.PEP, in.Body.JWK.RawMessage)
+	if err != nil {
+		return nil, err
+	}
+	return change(out, PEPAnswer{PEP: out.Value, Event: eventOf(out)}), nil
+}
+
+func (s *server) setPEPCallbacks(ctx context.Context, call registry.Call, in *struct {
+	PEPPath
+	Body PEPCallbacks
+}) (*changed[PEPAnswer], error) {
+	out, err := s.Registry.SetPEPCallbacks(ctx, call, in.PEP, in.Body.Origins)
 	if err != nil {
 		return nil, err
 	}

@@ -68,9 +68,10 @@ func (s *server) listOutcomes(ctx context.Context, call registry.Call, in *struc
 
 func (s *server) listUndo(ctx context.Context, call registry.Call, in *struct {
 	AgentPath
+	Descendants bool `query:"descendants" doc:"And what its descendants did, which a stop of the agent stops, too"`
 	PageParams
 }) (*plain[page[registry.Undo]], error) {
 	return listed(in.PageParams, "undo", func(u registry.Undo) string { return u.Permit.ID }, func(p registry.Page) ([]registry.Undo, error) {
-		return s.Registry.ListUndo(ctx, call.Caller, in.Agent, p)
+		return s.Registry.ListUndo(ctx, call.Caller, in.Agent, in.Descendants, p)
 	})
 }

@@ -214,9 +214,9 @@ func (s *server) routes() *gin.Engine {
 		e.POST(searchPath+string(of), s.limit, s.gateway, s.openBody, s.search(of))
 	}
 	e.GET("/.well-known/authzen-configuration", s.authzenMetadata)
-	e.POST(requestsPath, s.limit, s.authenticated, s.openBody, s.idempotent, s.requestAccess)
-	e.GET(requestsPath+"/:id", s.limit, s.authenticated, s.accessStatus)
-	e.POST(requestsPath+"/:id/cancel", s.limit, s.authenticated, s.cancelAccess)
+	e.POST(RequestsPath, s.limit, s.authenticated, s.openBody, s.idempotent, s.requestAccess)
+	e.GET(RequestsPath+"/:id", s.limit, s.authenticated, s.accessStatus)
+	e.POST(RequestsPath+"/:id/cancel", s.limit, s.authenticated, s.cancelAccess)
 	e.GET(jwksPath, s.verificationKeys)
 	s.routeForwardAuth(e)
 

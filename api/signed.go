@@ -23,7 +23,7 @@ var agentRoutes = []string{
 	"GET /v1/grants", "GET /v1/grants/:id", "GET /v1/events", "GET /v1/decisions/:id", "POST /v1/decisions/:id/replay",
 	"POST /v1/agents", "POST /v1/agents/:agent/keys", "POST /v1/agents/:agent/keys/:key/retire", "POST /v1/agents/:agent/keys/:key/compromise",
 	"POST /v1/agents/:agent/did",
-	"POST " + requestsPath, "GET " + requestsPath + "/:id", "POST " + requestsPath + "/:id/cancel",
+	"POST " + RequestsPath, "GET " + RequestsPath + "/:id", "POST " + RequestsPath + "/:id/cancel",
 }
 
 func agentMay(method, route string) bool { return slices.Contains(agentRoutes, method+" "+route) }
@@ -79,8 +79,15 @@ func badSignature(err error) error {
 // registryDirectory lists the registry's own keys, signed by each
 // (draft-meunier-webbotauth-httpsig-protocol).
 func (s *server) registryDirectory(c *gin.Context) {
-	r := s.Registry
-	s.sendDirectory(c, []jose.PublicKey{r.TokenKey.Public(), r.StatusKey.Public()}, r.TokenKey, r.StatusKey)
+	signers := []jose.Signer{s.Registry.TokenKey, s.Registry.StatusKey}
+	if s.Registry.CallbackKey != nil {
+		signers = append(signers, s.Registry.CallbackKey)
+	}
+	var keys []jose.PublicKey
+	for _, k := range signers {
+		keys = append(keys, k.Public())
+	}
+	s.sendDirectory(c, keys, signers...)
 }
 
 // agentDirectory lists the keys that count as an agent's. It is not signed, for the

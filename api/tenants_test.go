@@ -152,6 +152,7 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		"PUT /v1/peps/{pep}/key":         shut(map[string]any{"jwk": key.Public().JWK()}),
 		"PUT /v1/peps/{pep}/routes":      shut(map[string]any{"audience": "https://erp.example", "routes": []any{map[string]any{"method": "GET", "path": "/a", "action": "read:a", "resource": "a"}}}),
 		"GET /v1/peps/{pep}/routes":      shut(nil),
+		"PUT /v1/peps/{pep}/callbacks":   shut(map[string]any{"origins": []string{"https://mole.example"}}),
 		"GET /v1/outcomes":               {query: of, shut: true},
 		"GET /v1/agents/{agent}/undo":    shut(nil),
 		// For enforcement points, of what they guard.

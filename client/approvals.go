@@ -92,6 +92,16 @@ type Approval struct {
 	Until     time.Time        `json:"until,omitzero"`
 	Consumer  string           `json:"consumed_by,omitempty"`
 	Glass     bool             `json:"broken_glass,omitempty"`
+	Callback  *CallbackRecord  `json:"callback,omitempty"` // of Approval only; nil: none was asked for
+}
+
+// CallbackRecord is what became of the callback of a request.
+type CallbackRecord struct {
+	Status   string    `json:"status"` // waiting | due | delivered | given_up
+	Attempts int       `json:"attempts"`
+	Next     time.Time `json:"next,omitzero"`
+	Told     time.Time `json:"told,omitzero"`
+	Failure  string    `json:"failure,omitempty"` // of the last attempt
 }
 
 // ApprovalAnswer is what one human said.

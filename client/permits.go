@@ -65,14 +65,24 @@ func (c *Client) Outcomes(ctx context.Context, org, agent, state string) iter.Se
 	return list[PermitRecord](ctx, c, "/v1/outcomes", filter("org", org, "agent", agent, "state", state))
 }
 
-// Undo lists what an agent did that can still be undone.
-func (c *Client) Undo(ctx context.Context, agent string) iter.Seq2[Undo, error] {
-	return list[Undo](ctx, c, at("/v1/agents", agent)+"/undo", nil)
+// Undo lists what an agent did that can still be undone, and what its descendants did.
+func (c *Client) Undo(ctx context.Context, agent string, descendants bool) iter.Seq2[Undo, error] {
+	with := ""
+	if descendants {
+		with = "true"
+	}
+	return list[Undo](ctx, c, at("/v1/agents", agent)+"/undo", filter("descendants", with))
 }
 
 // SetPEPKey gives an enforcement point the key that its outcomes are signed with.
 func (c *Client) SetPEPKey(ctx context.Context, pep string, jwk jose.JWK) (Change[PEP], error) {
 	return change[PEP](ctx, c, http.MethodPut, at("/v1/peps", pep)+"/key", "pep", map[string]any{"jwk": jwk})
+}
+
+// SetPEPCallbacks says to which origins callbacks of an enforcement point's requests for
+// approval may go.
+func (c *Client) SetPEPCallbacks(ctx context.Context, pep string, origins []string) (Change[PEP], error) {
+	return change[PEP](ctx, c, http.MethodPut, at("/v1/peps", pep)+"/callbacks", "pep", map[string]any{"origins": append([]string{}, origins...)})
 }
 
 // Routes says which acts the requests to one resource server are. The registry, who

@@ -112,6 +112,7 @@ type PEP struct {
 	Resources   []string  `json:"resources"`
 	ContextKeys []string  `json:"context_keys,omitempty"`
 	JWK         *jose.JWK `json:"jwk,omitempty"` // signs outcomes
+	Callbacks   []string  `json:"callbacks,omitempty"`
 	Created     time.Time `json:"created"`
 }
 
@@ -287,7 +288,7 @@ type NewGrant struct {
 	Agent          string     `json:"agent"`                  // id or DID
 	Template       string     `json:"template,omitempty"`     // name of a template of the agent's org; what it says may not be said beside it
 	Capabilities   string     `json:"capabilities,omitempty"` // "read:invoices; execute:none"
-	Budgets        []string   `json:"budgets,omitempty"`  // "sum(pay:invoice, amount) <= 10000 per 24h": shared by all who act under it
+	Budgets        []string   `json:"budgets,omitempty"`      // "sum(pay:invoice, amount) <= 10000 per 24h": shared by all who act under it
 	Audience       []string   `json:"audience,omitempty"`     // resource server ids; none = the registry's origin
 	Domain         string     `json:"domain,omitempty"`
 	Workflow       string     `json:"workflow,omitempty"`

@@ -197,7 +197,7 @@ func (r *Registry) answer(tx Tx, a Approval, in NewAnswer, now time.Time) (Appro
 	if a.Glass {
 		d.Events = append(d.Events, EventDraft{Type: EventGlassBroken, Org: a.Org, Agent: a.Agent, Body: GlassBroken{a.ID, a.DID, a.approvers(tx)}})
 	}
-	return a, d, tx.UpdateApproval(a, ApprovalPending)
+	return a, d, r.move(tx, a, ApprovalPending)
 }
 
 // answered drafts the event: reason and signature are beside it.

@@ -162,10 +162,19 @@ func (a Approval) Orgs() []string {
 	return orgs
 }
 
-// over is the state at a time: time ends what is open.
-func (a Approval) over(now time.Time) bool {
-	return a.State == ApprovalPending && !now.Before(a.Expires) || a.State == ApprovalApproved && !now.Before(a.Until)
+// Due is when time ends it; zero: it has ended.
+func (a Approval) Due() time.Time {
+	switch a.State {
+	case ApprovalPending:
+		return a.Expires
+	case ApprovalApproved:
+		return a.Until
+	}
+	return time.Time{}
 }
+
+// over is the state at a time: time ends what is open.
+func (a Approval) over(now time.Time) bool { return !a.Due().IsZero() && !now.Before(a.Due()) }
 
 // clock is the later of the machine's and the log's, which never falls: what time has
 // ended stays ended.
@@ -192,7 +201,8 @@ const (
 	MaxStatement       = 64 << 10        // what a human can be shown
 	MaxPendingOfAgent  = 20
 	MaxPendingInOrg    = 1000
-	MaxApprovalWaiters = 1024 // long polls
+	MaxApprovalWaiters = 1024                   // long polls
+	waitAgain          = 500 * time.Millisecond // between looks of a long poll
 )
 
 // ApprovalFilter narrows a list; an empty state matches all.
@@ -207,6 +217,7 @@ type ApprovalTx interface {
 	Approval(id string) (Approval, error)
 	OpenApproval(subject string) (Approval, error)
 	ListApprovals(ApprovalFilter) ([]Approval, error)
+	DueApprovals(now time.Time, limit int) ([]Approval, error)                           // whose Due has come, the oldest first
 	CountPending(org, agent string, requested time.Time) (inOrg, ofAgent int, err error) // since then
 	DeniedSince(agent string, requested time.Time, limit int) ([]Approval, error)        // newest first
 	InsertApproval(Approval) error                                                       // Conflict: its subject has an open one
@@ -228,6 +239,7 @@ type NewApproval struct {
 	Subject       string // DID of the agent
 	Act           capability.Act
 	Justification string // of who asks, for the humans; may be empty
+	Callback      *NewCallback
 }
 
 // RequestApproval asks the humans of the rule. The enforcement point that was told
@@ -262,7 +274,7 @@ func (r *Registry) RequestApproval(ctx context.Context, call Call, in NewApprova
 		open, err := tx.OpenApproval(subject)
 		switch {
 		case err == nil && !open.over(now):
-			return open, d, nil
+			return open, d, in.Callback.listen(tx, call.Caller, open)
 		case err == nil:
 			if d.Events, err = r.expire(tx, open); err != nil {
 				return open, d, err
@@ -284,7 +296,7 @@ func (r *Registry) RequestApproval(ctx context.Context, call Call, in NewApprova
 			Approval: out.ID, DID: a.DID, Decision: b.Decision, Action: b.Action, ActDigest: b.ActDigest, Rule: b.Rule, Quorum: out.Rule.Quorum,
 			Statement: out.Digest, Expires: out.Expires.Format(TimeFormat),
 		}})
-		return out, d, tx.InsertApproval(out)
+		return out, d, errors.Join(tx.InsertApproval(out), in.Callback.listen(tx, call.Caller, out))
 	})
 }
 
@@ -300,6 +312,9 @@ func (in NewApproval) check(c Caller, b Binding) error {
 	}
 	if len(in.Justification) > maxText {
 		return &Error{Kind: TooLarge, Field: "/context/business_justification", Detail: fmt.Sprintf("longer than %d bytes", maxText)}
+	}
+	if in.Callback != nil {
+		return in.Callback.check()
 	}
 	return nil
 }
@@ -483,7 +498,7 @@ func (r *Registry) expire(tx Tx, a Approval) ([]EventDraft, error) {
 	was := a.State
 	a.State = ApprovalExpired
 	return []EventDraft{{Type: EventApprovalExpired, Org: a.Org, Agent: a.Agent, Actor: Actor{ActorRegistry, a.Org}, Body: ApprovalEnded{a.ID, a.DID, string(was), ""}}},
-		tx.UpdateApproval(a, was)
+		r.move(tx, a, was)
 }
 
 // TrackApproval returns a request to whoever may be told of it: an enforcement point
@@ -496,8 +511,12 @@ func (r *Registry) TrackApproval(ctx context.Context, call Call, id string, wait
 	waits := wait > 0 && r.waiting.enter(id)
 	over, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	var again <-chan time.Time // what another process has answered wakes nobody here
 	if waits {
 		defer r.waiting.leave(id)
+		tick := time.NewTicker(waitAgain)
+		defer tick.Stop()
+		again = tick.C
 	}
 	for {
 		var moved <-chan struct{}
@@ -519,6 +538,7 @@ func (r *Registry) TrackApproval(ctx context.Context, call Call, id string, wait
 		}
 		select {
 		case <-moved:
+		case <-again:
 		case <-over.Done():
 			return a, nil
 		}
@@ -559,6 +579,15 @@ func (r *Registry) expireApproval(ctx context.Context, call Call, id string) (Ap
 	return out.Value, err
 }
 
+// ExpireApprovals ends what time has ended: requests that nobody answered, and approvals
+// that were not used. It does up to limit and returns how many were left to do, as Tend
+// does. Nothing waits for it: who reads an approval looks at the time, too.
+func (r *Registry) ExpireApprovals(ctx context.Context, limit int) (left int, err error) {
+	return sweep(ctx, r, limit, func(tx Tx, now time.Time, limit int) ([]Approval, error) { return tx.DueApprovals(now, limit) },
+		func(tx Tx, a Approval) ([]EventDraft, error) { return r.expire(tx, a) },
+		func(a Approval) { r.waiting.wake(a.ID) })
+}
+
 // CancelApproval ends a pending request. Who tracks it may.
 func (r *Registry) CancelApproval(ctx context.Context, call Call, id, reason string) (Outcome[Approval], error) {
 	if err := checkID("/id", id); err != nil {
@@ -582,7 +611,7 @@ func (r *Registry) CancelApproval(ctx context.Context, call Call, id, reason str
 		}
 		a.State, a.Reason = ApprovalCancelled, reason
 		return a, Draft{Events: []EventDraft{{Type: EventApprovalCancelled, Org: a.Org, Agent: a.Agent, Body: ApprovalEnded{a.ID, a.DID, string(ApprovalPending), reason}}}},
-			tx.UpdateApproval(a, ApprovalPending)
+			r.move(tx, a, ApprovalPending)
 	})
 	if err == nil {
 		r.waiting.wake(id)

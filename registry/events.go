@@ -82,6 +82,7 @@ const (
 	EventOutcomeUnknown         = "outcome.unknown"
 	EventObservationBegun       = "observation.begun"
 	EventObservationEnded       = "observation.ended"
+	EventPEPCallbacksSet        = "pep.callbacks_set"
 )
 
 // RegistryCreated is the first event of every log: whose it is and which keys
@@ -615,3 +616,10 @@ type OutcomeMissed struct {
 
 // TimeFormat is how artifacts write a time: RFC 3339, UTC, milliseconds.
 const TimeFormat = "2006-01-02T15:04:05.000Z"
+
+// PEPCallbacksSet: what becomes of the enforcement point's requests for approval may be
+// told at these origins, and at no other.
+type PEPCallbacksSet struct {
+	PEP     string   `json:"pep"`
+	Origins []string `json:"origins"`
+}

@@ -104,6 +104,7 @@ type PEP struct {
 	Resources   []string  `json:"resources"`              // resource server ids, the aud of action proofs
 	ContextKeys []string  `json:"context_keys,omitempty"` // context members it may assert
 	JWK         *jose.JWK `json:"jwk,omitempty"`          // signs what became of permitted acts; nil: it cannot say
+	Callbacks   []string  `json:"callbacks,omitempty"`    // origins that it may have told of approvals
 	Created     time.Time `json:"created"`
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/writ-registry/writ/internal/canon"
@@ -249,36 +248,16 @@ func (p Permit) may(to PermitState) bool {
 // of an act, that is unknown, once; what was never redeemed has lapsed. It does up to
 // limit permits and returns how many were left to do, as Tend does.
 func (r *Registry) Settle(ctx context.Context, limit int) (left int, err error) {
-	due := func(tx Tx) ([]Permit, error) {
-		now, err := r.clock(tx)
-		if err != nil {
-			return nil, err
-		}
-		return tx.DuePermits(now, limit+1)
-	}
-	var list []Permit
-	if err := r.Store.View(ctx, func(tx Tx) (err error) { list, err = due(tx); return err }); err != nil || len(list) == 0 {
-		return 0, err
-	}
-	_, err = commitDraft(ctx, r, Call{Trace: strings.Repeat("0", 32)}, false, func(tx Tx) (int, Draft, error) {
-		list, err := due(tx)
-		if err != nil {
-			return 0, Draft{}, err
-		}
-		left = max(0, len(list)-limit)
-		var d Draft
-		for _, p := range list[:len(list)-left] {
+	return sweep(ctx, r, limit, func(tx Tx, now time.Time, limit int) ([]Permit, error) { return tx.DuePermits(now, limit) },
+		func(tx Tx, p Permit) (events []EventDraft, err error) {
 			if p.State == PermitIssued && p.Redeem == capability.RedeemOnline {
 				p.State = PermitLapsed
 			} else {
 				p.State = PermitUnknown
-				d.Events = append(d.Events, EventDraft{Type: EventOutcomeUnknown, Org: p.Org, Agent: p.Agent, Actor: Actor{ActorRegistry, p.Org}, Body: OutcomeMissed{p.ID, p.DID, p.Audience}})
+				events = []EventDraft{{Type: EventOutcomeUnknown, Org: p.Org, Agent: p.Agent, Actor: Actor{ActorRegistry, p.Org}, Body: OutcomeMissed{p.ID, p.DID, p.Audience}}}
 			}
-			err = errors.Join(err, tx.UpdatePermit(p.Await()))
-		}
-		return len(list), d, err
-	})
-	return left, err
+			return events, tx.UpdatePermit(p.Await())
+		}, nil)
 }
 
 // ListPermits lists what became of the qualified permits of an org, or of one agent.
@@ -306,14 +285,15 @@ type Undo struct {
 	Until    time.Time            `json:"until"` // the end of its time
 }
 
-// ListUndo lists what an agent did that can still be undone: who stopped it may want to.
-func (r *Registry) ListUndo(ctx context.Context, c Caller, agentRef string, p Page) ([]Undo, error) {
+// ListUndo lists what an agent did that can still be undone, and what its descendants
+// did: who stopped them with it may want to.
+func (r *Registry) ListUndo(ctx context.Context, c Caller, agentRef string, descendants bool, p Page) ([]Undo, error) {
 	return listAbout(ctx, r, c, agentRef, p, func(tx Tx, a Agent, p Page) ([]Undo, error) {
 		now, err := r.clock(tx)
 		if err != nil {
 			return nil, err
 		}
-		list, err := tx.UndoablePermits(a.ID, now, p)
+		list, err := tx.UndoablePermits(a.ID, descendants, now, p)
 		out := make([]Undo, len(list))
 		for i, permit := range list {
 			out[i] = Undo{Permit: permit, By: permit.CompensatedBy, Until: permit.Undoable()}

@@ -204,7 +204,7 @@ func TestUndo(t *testing.T) {
 	if _, err := p.SetKill(t.Context(), p.Call(), registry.Scope{Kind: registry.ScopeAgent, ID: p.agent.ID}, "drill"); err != nil {
 		t.Fatal(err)
 	}
-	list, err := p.ListUndo(t.Context(), p.Operator, p.agent.DID, registry.Page{})
+	list, err := p.ListUndo(t.Context(), p.Operator, p.agent.DID, false, registry.Page{})
 	if err != nil || len(list) != 1 || list[0].Permit.ID != done || list[0].By != "cancel:shipment" || list[0].Resource == nil || *list[0].Resource != (capability.Resource{Type: "shipment", ID: "s-7"}) {
 		t.Fatalf("%+v (%v)", list, err)
 	}
@@ -212,7 +212,7 @@ func TestUndo(t *testing.T) {
 		t.Errorf("until %s, want %s", list[0].Until, want)
 	}
 	p.Clock.Add(time.Hour)
-	if list, err := p.ListUndo(t.Context(), p.Operator, p.agent.ID, registry.Page{}); err != nil || len(list) != 0 {
+	if list, err := p.ListUndo(t.Context(), p.Operator, p.agent.ID, true, registry.Page{}); err != nil || len(list) != 0 {
 		t.Errorf("after its time: %+v (%v)", list, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -48,6 +49,10 @@ type Config struct {
 	Sealer      *Sealer
 	CheckIssuer func(ctx context.Context, i Issuer, ask bool) error
 	Passkeys    Passkeys // nil: humans approve with keys of their own only
+	// CheckCallback refuses an origin that callbacks can never go to; nil: there are no
+	// callbacks. CallbackKey signs them.
+	CheckCallback func(origin *url.URL) error
+	CallbackKey   jose.Signer
 }
 
 // Registry offers the use cases. It is safe for concurrent use.

@@ -105,6 +105,7 @@ type Tx interface {
 	PermitTx
 	BudgetTx
 	TemplateTx
+	CallbackTx
 }
 
 // OrgTx holds orgs, their enforcement points and catalogues.
@@ -337,7 +338,9 @@ type PermitTx interface {
 	InsertPermit(Permit) error
 	UpdatePermit(Permit) error
 	DuePermits(now time.Time, limit int) ([]Permit, error)                 // whose Due has come, the oldest first
-	UndoablePermits(agent string, now time.Time, p Page) ([]Permit, error) // whose Undoable is after now
+	// UndoablePermits returns those whose Undoable is after now, of an agent or of its
+	// descendants, too.
+	UndoablePermits(agent string, descendants bool, now time.Time, p Page) ([]Permit, error)
 }
 
 // BudgetTx holds what permits have taken of budgets, window by window.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,6 +73,9 @@ func approvalShowCmd(conn *connection) *cobra.Command {
 				s.printf("%s\n", printable(line))
 			}
 			s.fields("state", a.State, "answers", fmt.Sprintf("%d of %d", len(a.Answers), a.Rule.Quorum), "digest", digest+"  (SHA-256 of the statement)")
+			if cb := a.Callback; cb != nil {
+				s.fields("callback", cb.Status, "attempts", strconv.Itoa(cb.Attempts), "failure", printable(cb.Failure))
+			}
 			for _, x := range a.Answers {
 				s.fields(x.Verdict, x.Principal+" "+printable(x.Reason))
 			}

@@ -74,7 +74,7 @@ type serveConfig struct {
 	// IssuerPrivate are networks (CIDR, separated by commas) in which issuers of people
 	// and of workload tokens may be asked, at any port, beside those at public addresses;
 	// IssuerCA (a PEM file) are CAs of their TLS beside the machine's. The same holds for
-	// Follow… and Resolve… below.
+	// Follow…, Callback… and Resolve… below.
 	IssuerPrivate string `yaml:"issuer_private"`
 	IssuerCA      string `yaml:"issuer_ca"`
 	// FollowInterval is how often the issuers on trust lists are asked for what is new.
@@ -82,6 +82,9 @@ type serveConfig struct {
 	// FollowPrivate and FollowCA hold for them.
 	FollowPrivate string `yaml:"follow_private"`
 	FollowCA      string `yaml:"follow_ca"`
+	// CallbackPrivate and CallbackCA hold for callbacks of requests for approval.
+	CallbackPrivate string `yaml:"callback_private"`
+	CallbackCA      string `yaml:"callback_ca"`
 	// ResolveForeign lets callers with a credential have the DIDs of other
 	// organizations fetched. Nothing is ever fetched for others.
 	ResolveForeign bool `yaml:"resolve_foreign"`
@@ -140,6 +143,8 @@ func (c *serveConfig) bind(f *pflag.FlagSet) {
 	f.DurationVar(&c.FollowInterval, "follow-interval", c.FollowInterval, "how often the issuers on trust lists are asked")
 	f.StringVar(&c.FollowPrivate, "follow-private", c.FollowPrivate, "private networks (CIDR, by commas) in which issuers on trust lists may be asked")
 	f.StringVar(&c.FollowCA, "follow-ca", c.FollowCA, "PEM CAs of the TLS of such issuers, beside the machine's")
+	f.StringVar(&c.CallbackPrivate, "callback-private", c.CallbackPrivate, "private networks (CIDR, by commas) that callbacks of requests for approval may go to")
+	f.StringVar(&c.CallbackCA, "callback-ca", c.CallbackCA, "PEM CAs of the TLS of their receivers, beside the machine's")
 	f.BoolVar(&c.ResolveForeign, "resolve-foreign", c.ResolveForeign, "fetch DIDs of other organizations for callers with a credential")
 	f.StringVar(&c.ResolvePrivate, "resolve-private", c.ResolvePrivate, "private networks (CIDR, by commas) that foreign DIDs may lead to")
 	f.StringVar(&c.ResolveCA, "resolve-ca", c.ResolveCA, "PEM CAs of the TLS of their hosts, beside the machine's")
@@ -228,7 +233,7 @@ func (c *serveConfig) check() error {
 			return fmt.Errorf("--spiffe-trust-domain: %w", err)
 		}
 	}
-	for flag, networks := range map[string]string{"--issuer-private": c.IssuerPrivate, "--follow-private": c.FollowPrivate, "--resolve-private": c.ResolvePrivate} {
+	for flag, networks := range map[string]string{"--issuer-private": c.IssuerPrivate, "--follow-private": c.FollowPrivate, "--callback-private": c.CallbackPrivate, "--resolve-private": c.ResolvePrivate} {
 		if _, err := prefixes(flag, networks); err != nil {
 			return err
 		}

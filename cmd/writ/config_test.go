@@ -64,7 +64,7 @@ func TestEverySettingHasThreeNames(t *testing.T) {
 		"failure-burst": "7", "failure-rate": "0.7", "caller-burst": "7", "caller-rate": "0.7", "max-in-flight": "7",
 		"otlp-endpoint": "http://seven:4318", "trace-ratio": "0.7",
 		"tls-cert": "x", "tls-key": "x", "client-ca": "x", "require-client-cert": "true", "issuer-private": "10.0.0.0/8",
-		"follow-interval": "7s", "follow-private": "10.0.0.0/8", "resolve-foreign": "false", "resolve-private": "10.0.0.0/8",
+		"follow-interval": "7s", "follow-private": "10.0.0.0/8", "callback-private": "10.0.0.0/8", "resolve-foreign": "false", "resolve-private": "10.0.0.0/8",
 	}
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	def := defaultServeConfig()
@@ -114,7 +114,7 @@ func TestEverySettingHasThreeNames(t *testing.T) {
 			t.Errorf("--%s and %s (-flag +env):\n%s", name, envName(name), diff)
 		}
 	})
-	if n != 34 {
+	if n != 36 {
 		t.Errorf("%d settings; a new one needs a value here if a check would refuse \"seven\"", n)
 	}
 }
@@ -140,6 +140,7 @@ func TestConfigIsRefused(t *testing.T) {
 		{name: "trust domain in capitals", args: []string{"--spiffe-trust-domain=ACME"}, want: "--spiffe-trust-domain"},
 		{name: "issuers' network that is none", args: []string{"--issuer-private=10.0.0.0"}, want: "--issuer-private"},
 		{name: "followed network that is none", args: []string{"--follow-private=true"}, want: "--follow-private"},
+		{name: "network of callbacks that is none", args: []string{"--callback-private=true"}, want: "--callback-private"},
 		{name: "resolved network that is none", args: []string{"--resolve-private=10.0.0.0/8,x"}, want: "--resolve-private"},
 		{name: "anchoring without a pause", args: []string{"--anchor-interval=99ms"}, want: "--anchor-interval"},
 		{name: "no failures at all", args: []string{"--failure-burst=0"}, want: "--failure-burst"},

@@ -322,7 +322,7 @@ func TestGuard(t *testing.T) {
 	if states["executed"] != 1 || states["failed"] != 1 || len(states) != 2 {
 		t.Errorf("outcomes: %v", states)
 	}
-	undo, err := client.Collect(g.Undo(t.Context(), g.agent.ID), 0)
+	undo, err := client.Collect(g.Undo(t.Context(), g.agent.ID, false), 0)
 	if err != nil || len(undo) != 2 || undo[0].By != "cancel:shipment" || undo[0].Resource == nil || undo[0].Resource.ID != "new" {
 		t.Errorf("undo: %+v (%v)", undo, err)
 	}

@@ -26,6 +26,7 @@ const (
 	keyToken      = "token"      // signs grant tokens (Ed25519)
 	keyStatus     = "status"     // signs status lists (Ed25519)
 	keyPermit     = "permit"     // signs permits (Ed25519)
+	keyCallback   = "callback"   // signs callbacks of requests for approval (Ed25519, RFC 9421)
 	keyUpdate     = "did-update" // signs DID logs in custody (Ed25519)
 	keyNext       = "did-next"   // its pre-rotated successor; only its public half is used until then
 	keyHead       = "head"       // signs heads for ledgers (secp256k1, EIP-712)

@@ -227,7 +227,7 @@ and asks for a decision on each act that reaches it.
 		},
 	}
 	list.Flags().StringVar(&org, "org", "", "org, by id or name (default: that of the credential)")
-	cmd.AddCommand(create, list, credentialCmd(conn, "pep", client.PEPOwner), pepKeyCmd(conn), pepRoutesCmd(conn))
+	cmd.AddCommand(create, list, credentialCmd(conn, "pep", client.PEPOwner), pepKeyCmd(conn), pepRoutesCmd(conn), pepCallbacksCmd(conn))
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -59,9 +60,10 @@ func newOutcomeCmd() *cobra.Command {
 
 // agentUndoCmd lists what a stopped agent did that can still be undone.
 func agentUndoCmd(conn *connection) *cobra.Command {
-	return &cobra.Command{
+	var descendants bool
+	cmd := &cobra.Command{
 		Use: "undo AGENT", Short: "List what an agent did that can still be undone, and by which action", Args: cobra.ExactArgs(1),
-		Example: "  writ kill set --scope agent:courier.agent.json --reason incident-42\n  writ agent undo courier.agent.json",
+		Example: "  writ kill set --scope agent:courier.agent.json --reason incident-42\n  writ agent undo courier.agent.json --descendants",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := conn.open(cmd)
 			if err != nil {
@@ -71,7 +73,7 @@ func agentUndoCmd(conn *connection) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			acts, err := client.Collect(c.Undo(cmd.Context(), ref), 0)
+			acts, err := client.Collect(c.Undo(cmd.Context(), ref, descendants), 0)
 			if err != nil {
 				return err
 			}
@@ -86,12 +88,14 @@ func agentUndoCmd(conn *connection) *cobra.Command {
 					if a.Resource != nil {
 						what = printable(a.Resource.Type + "/" + a.Resource.ID)
 					}
-					rows[i] = []string{a.Permit.Action, what, a.Permit.State, a.By, a.Until.Format(time.RFC3339), a.Permit.Audience}
+					rows[i] = []string{a.Permit.Action, what, a.Permit.State, a.By, a.Until.Format(time.RFC3339), a.Permit.Audience, a.Permit.Agent}
 				}
-				s.table([]string{"ACT", "RESOURCE", "STATE", "UNDONE BY", "UNTIL", "AT"}, rows)
+				s.table([]string{"ACT", "RESOURCE", "STATE", "UNDONE BY", "UNTIL", "AT", "AGENT"}, rows)
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&descendants, "descendants", false, "and what its descendants did, which a stop of the agent stops, too")
+	return cmd
 }
 
 // pepKeyCmd gives an enforcement point the key that its outcomes are signed with.
@@ -121,6 +125,23 @@ half is sent.`,
 			})
 		},
 	}
+}
+
+// pepCallbacksCmd says where an enforcement point may be told of its requests for approval.
+func pepCallbacksCmd(conn *connection) *cobra.Command {
+	cmd := conn.command("set-callbacks PEP [ORIGIN...]", "Set to which origins callbacks of an enforcement point's requests for approval may go; none: nowhere",
+		"  writ pep set-callbacks 0192d4e0-... https://erp.example", 0, func(cmd *cobra.Command, c *client.Client, args []string) error {
+			ch, err := c.SetPEPCallbacks(cmd.Context(), args[0], args[1:])
+			if err != nil {
+				return err
+			}
+			return conn.say(cmd, saidChange("pep", ch), func(s *screen) {
+				s.printf("%s is called at %s\n", s.bold(printable(ch.Value.Name)), cmp.Or(strings.Join(ch.Value.Callbacks, ", "), "no origin"))
+				s.event(ch.Event)
+			})
+		})
+	cmd.Args = cobra.MinimumNArgs(1)
+	return cmd
 }
 
 func loadOrMakeKey(path string) (*client.AgentKey, error) {

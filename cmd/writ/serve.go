@@ -24,6 +24,7 @@ import (
 	"github.com/writ-registry/writ/internal/follow"
 	"github.com/writ-registry/writ/internal/hotstate"
 	"github.com/writ-registry/writ/internal/jose"
+	"github.com/writ-registry/writ/internal/notify"
 	"github.com/writ-registry/writ/internal/passkey"
 	"github.com/writ-registry/writ/internal/signin"
 	"github.com/writ-registry/writ/internal/sqlstore"
@@ -119,6 +120,7 @@ type server struct {
 	certifier   *certifier
 	pdp         *policy.PDP
 	follower    *follow.Follower
+	notices     *notify.Sender
 	journal     *journal.Journal
 	usage       *registry.Usage
 	sightings   *registry.Sightings
@@ -311,6 +313,14 @@ func (s *server) openRegistry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	callbackKey, err := s.keys.ed25519(keyCallback)
+	if err != nil {
+		return err
+	}
+	callbacks, err := fenced("callback", s.cfg.CallbackPrivate, s.cfg.CallbackCA)
+	if err != nil {
+		return err
+	}
 	update, err := s.keys.ed25519(keyUpdate)
 	if err != nil {
 		return err
@@ -342,12 +352,14 @@ func (s *server) openRegistry(ctx context.Context) error {
 	s.registry = registry.New(registry.Config{
 		Certifier: s.certifier, TrustDomain: s.cfg.SPIFFETrustDomain, Workloads: workload.NewVerifiers(issuers, time.Now),
 		Sealer: registry.NewSealer(seal), CheckIssuer: signin.Check(callback, issuers), Passkeys: passkeys,
+		CheckCallback: notify.Check(callbacks), CallbackKey: callbackKey,
 		Store: s.journal, Origin: s.Origin, DID: web.String(), TokenKey: token, StatusKey: status, PermitKey: permit, UpdateKey: update, NextKey: next,
 		Successor: func(agent string, n int) (jose.Signer, error) {
 			return next.Derive(fmt.Sprintf("writ did-update %s %d", agent, n))
 		},
 		LookupTXT: net.DefaultResolver.LookupTXT,
 	})
+	s.notices = notify.New(notify.Config{Registry: s.registry, Tasks: s.Origin + api.RequestsPath, Resolve: callbacks, Logger: s.log, Observe: s.metrics.CalledBack})
 	s.signIn = signin.New(signin.Config{Registry: s.registry, RedirectURL: callback, ReturnURL: s.Origin + api.SignedOutPath, HTTP: issuers})
 	s.pdp = policy.New(s.journal, s.Origin, token.Public(), nil)
 	s.pdp.Ready, s.pdp.Issuing = s.writable, web.String()
@@ -461,11 +473,15 @@ func (s *server) serve(run context.Context, listener net.Listener) error {
 	s.tasks.Go(func() error { return s.checkpoints.Run(run) })
 	s.tasks.Go(func() error { return s.pdp.Run(run) })
 	s.tasks.Go(func() error { return s.follower.Run(run) })
+	s.tasks.Go(func() error { return s.notices.Run(run) })
 	s.tasks.Go(func() error { return s.follow(run, "a DID log does not follow yet", s.registry.Tend) })
 	s.tasks.Go(func() error {
 		return s.follow(run, "outcomes that did not come are not recorded yet", s.registry.Settle)
 	})
 	s.tasks.Go(func() error { return s.remind(run) })
+	s.tasks.Go(func() error {
+		return s.follow(run, "approvals that have run out are not ended yet", s.registry.ExpireApprovals)
+	})
 	s.tasks.Go(func() error { return s.usage.Run(run) })
 	s.tasks.Go(func() error { return s.sightings.Run(run) })
 	if s.redis != nil {

@@ -99,6 +99,7 @@ var events = []struct {
 	{registry.EventAssertedDecision, noAgent, registry.AssertedDecision{}, "Whether an act of a subject that is no agent might be done, on the word of an enforcement point, and why."},
 	{registry.EventPEPKeySet, noAgent, registry.PEPKeySet{}, "What the enforcement point reports of permitted acts is signed by this key."},
 	{registry.EventPEPRoutesSet, noAgent, registry.PEPRoutesSet{}, "Requests that proxies ask about for the enforcement point are the acts that this table says."},
+	{registry.EventPEPCallbacksSet, noAgent, registry.PEPCallbacksSet{}, "What becomes of the enforcement point's requests for approval may be told at these origins."},
 	{registry.EventPermitRedeemed, anAgent, registry.PermitUsed{}, "The enforcement point is about to do a permitted act; nobody does it again."},
 	{registry.EventOutcomeReported, anAgent, registry.OutcomeReported{}, "What the resource says became of a permitted act."},
 	{registry.EventOutcomeUnknown, anAgent, registry.OutcomeMissed{}, "The resource has not said in time what became of a permitted act."},
@@ -187,7 +188,8 @@ var members = map[string]schema{
 	"commitments{}":                     pattern(digest), "action": maybeEmpty(`[^:]+:[^:]+`),
 	"permit": pattern(uuid), "PEPKeySet.previous": maybeEmpty(digest), "routes": pattern(digest), "report_hash": pattern(digest),
 	"ObservationChanged.scope": pattern("(org|agent):" + uuid), "ObservationChanged.until": pattern(moment), "DecisionMade.observed": {"const": true}, "AssertedDecision.observed": {"const": true},
-	"outcome": enum("executed", "failed", "not_executed", "compensated"),
+	"origins[]": pattern(`https?://[^/ ]+`),
+	"outcome":   enum("executed", "failed", "not_executed", "compensated"),
 }
 
 // of makes the closed schema of a Go type. Every member without omitempty is
@@ -487,6 +489,8 @@ func TestRecordedEventsFit(t *testing.T) {
 	must(err)
 	pep.Caller.PEP = &set.Value
 	table := route.Table{Audience: registrytest.Origin, Routes: []route.Route{{Method: "GET", Path: "/invoices/{id}", Action: "read:invoices", Resource: "{id}"}}}
+	_, err = h.SetPEPCallbacks(ctx, call, pep.Caller.ID, []string{"https://erp.example"})
+	must(err)
 	_, err = h.SetPEPRoutes(ctx, call, registry.NewPEPRoutes{PEP: pep.Caller.ID, Table: table})
 	must(err)
 	for i := range 2 { // what became of one is reported

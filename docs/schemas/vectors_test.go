@@ -244,6 +244,7 @@ func bodies(commitments map[string]string) []struct {
 			Epochs: map[string]int64{"global": 1}, Commitments: only("payload", "resource"), Observed: true,
 		}},
 		{registry.EventObservationEnded, acme, agent, owner, registry.ObservationChanged{Scope: "agent:" + agent, Until: "2026-01-09T03:04:00.000Z", Reason: "onboarding"}},
+		{registry.EventPEPCallbacksSet, acme, "", owner, registry.PEPCallbacksSet{PEP: id(5), Origins: []string{"https://erp.example"}}},
 	}
 }
 

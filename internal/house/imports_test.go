@@ -66,6 +66,7 @@ var own = map[string][]string{
 	"anchor/evm":                   {"anchor", "anchor/evm/bind/loganchor"},
 	"anchor/evm/bind/loganchor":    {},
 	"internal/hotstate":            {},
+	"internal/notify":              {"internal/canon", "internal/httpsig", "internal/jose", "internal/resolve", "registry"},
 	"internal/oidc":                {"internal/canon", "internal/jose", "registry"},
 	"internal/oidc/oidctest":       {"internal/jose"},
 	"internal/passkey":             {"internal/jose"},
@@ -134,7 +135,7 @@ var technology = []struct {
 	{"github.com/hyperledger/", "Fabric stays in one package", []string{"anchor/fabric"}},
 	{"github.com/coreos/go-oidc", "issuers of tokens are asked from two packages", []string{"internal/oidc", "internal/workload"}},
 	{"golang.org/x/oauth2", "sign-in of people stays in one package", []string{"internal/oidc"}},
-	{"net/http", "the core speaks no protocol", []string{"internal/httpsig", "internal/oidc", "internal/oidc/oidctest", "internal/resolve", "internal/signin", "internal/workload", "api", "api/problem", "client", "client/verify", "cmd/writ", "anchor/evm", "bench"}},
+	{"net/http", "the core speaks no protocol", []string{"internal/httpsig", "internal/notify", "internal/oidc", "internal/oidc/oidctest", "internal/resolve", "internal/signin", "internal/workload", "api", "api/problem", "client", "client/verify", "cmd/writ", "anchor/evm", "bench"}},
 }
 
 func TestTechnologyStaysInItsPlace(t *testing.T) {

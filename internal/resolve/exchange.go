@@ -56,6 +56,16 @@ func NewClient(c Config) *http.Client {
 	return &client
 }
 
+// Reaches refuses an address that no exchange under c is made with: errors.Is Address.
+func (c Config) Reaches(to netip.AddrPort) error {
+	c.fill()
+	return guard{c.Allow, c.Ports}.check(to)
+}
+
+// Explain says in a few words why an exchange failed, to whom the addresses behind the
+// fence are not to be told.
+func Explain(err error) string { return classify(err).Detail }
+
 // systemLookup asks the resolver of the system. It gives IPv4 addresses in their IPv6
 // form, too.
 func systemLookup(ctx context.Context, host string) ([]netip.Addr, error) {

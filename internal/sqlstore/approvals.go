@@ -20,6 +20,10 @@ func (t tx) ListApprovals(f registry.ApprovalFilter) ([]registry.Approval, error
 		WHERE o.org = ? AND o.approval > ? AND (? = '' OR a.state = ?) ORDER BY o.approval LIMIT ?`, f.Org, f.After, f.State, f.State, f.Limit)
 }
 
+func (t tx) DueApprovals(now time.Time, limit int) ([]registry.Approval, error) {
+	return docs[registry.Approval](t.conn, "approval", `SELECT doc FROM approvals WHERE due_ms > 0 AND due_ms <= ? ORDER BY due_ms LIMIT ?`, now.UnixMilli(), limit)
+}
+
 func (t tx) CountPending(org, agent string, requested time.Time) (inOrg, ofAgent int, err error) {
 	since := requested.UnixMilli()
 	err = errors.Join(
@@ -34,8 +38,8 @@ func (t tx) DeniedSince(agent string, since time.Time, limit int) ([]registry.Ap
 }
 
 func (t tx) InsertApproval(a registry.Approval) error {
-	if err := t.exec("approval", `INSERT INTO approvals (id, org, agent, state, subject, requested_ms, doc) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		a.ID, a.Org, a.Agent, a.State, a.Subject, a.Requested.UnixMilli(), encode(a)); err != nil {
+	if err := t.exec("approval", `INSERT INTO approvals (id, org, agent, state, subject, requested_ms, due_ms, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		a.ID, a.Org, a.Agent, a.State, a.Subject, a.Requested.UnixMilli(), milli(a.Due()), encode(a)); err != nil {
 		return err
 	}
 	for _, org := range a.Orgs() {
@@ -48,7 +52,7 @@ func (t tx) InsertApproval(a registry.Approval) error {
 
 func (t tx) UpdateApproval(a registry.Approval, was registry.ApprovalState) error {
 	var id string
-	err := t.row("approval", []any{&id}, `UPDATE approvals SET state = ?, doc = ? WHERE id = ? AND state = ? RETURNING id`, a.State, encode(a), a.ID, was)
+	err := t.row("approval", []any{&id}, `UPDATE approvals SET state = ?, due_ms = ?, doc = ? WHERE id = ? AND state = ? RETURNING id`, a.State, milli(a.Due()), encode(a), a.ID, was)
 	if errors.Is(err, registry.NotFound) {
 		return registry.Errorf(registry.Conflict, "the approval is not %s any more", was)
 	}

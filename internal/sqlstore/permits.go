@@ -32,10 +32,13 @@ func (t tx) DuePermits(now time.Time, limit int) ([]registry.Permit, error) {
 	return docs[registry.Permit](t.conn, "permit", `SELECT doc FROM permits WHERE due_ms > 0 AND due_ms <= ? ORDER BY due_ms LIMIT ?`, now.UnixMilli(), limit)
 }
 
-// UndoablePermits has few rows to sort: those of one agent whose time is not over.
-func (t tx) UndoablePermits(agent string, now time.Time, p registry.Page) ([]registry.Permit, error) {
-	return docs[registry.Permit](t.conn, "permit", `SELECT doc FROM permits INDEXED BY permits_undo WHERE agent = ? AND undo_ms > ? AND undo_ms > 0 AND id > ? ORDER BY id LIMIT ?`,
-		agent, now.UnixMilli(), p.After, p.Limit)
+// UndoablePermits has few rows to sort: those of a family whose time is not over.
+func (t tx) UndoablePermits(agent string, descendants bool, now time.Time, p registry.Page) ([]registry.Permit, error) {
+	return docs[registry.Permit](t.conn, "permit", `WITH RECURSIVE family (id) AS (
+		VALUES (?) UNION SELECT c.id FROM family f CROSS JOIN agents c ON c.parent = f.id WHERE ?
+	) SELECT p.doc FROM family f CROSS JOIN permits p INDEXED BY permits_undo ON p.agent = f.id
+		WHERE p.undo_ms > ? AND p.undo_ms > 0 AND p.id > ? ORDER BY p.id LIMIT ?`,
+		agent, descendants, now.UnixMilli(), p.After, p.Limit)
 }
 
 // milli is a time in Unix milliseconds, 0 for none.

@@ -568,6 +568,48 @@ func TestRequests(t *testing.T) {
 	refusal(t, err, "too_many_pending") // two are open from before
 }
 
+// TestExpireApprovals: what nobody answered and what nobody used ends without anybody
+// asking, once.
+func TestExpireApprovals(t *testing.T) {
+	p := openPayment(t)
+	unused := p.request(t)
+	p.ann.Approve(t, unused)
+	other := p.ask(t, `{"amount":1}`, "")
+	unanswered, err := p.RequestFor(t, p.gate, decide(t, p.House, p.gate, other), other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := func() int {
+		t.Helper()
+		list, err := p.ListEvents(t.Context(), p.Operator, "", "", registry.EventFilter{Type: registry.EventApprovalExpired})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	expire := func(limit, left int) {
+		t.Helper()
+		if n, err := p.ExpireApprovals(t.Context(), limit); err != nil || n != left {
+			t.Fatalf("%d left, want %d (%v)", n, left, err)
+		}
+	}
+	expire(10, 0)
+	if n := ended(); n != 0 {
+		t.Fatalf("%d ended before their time", n)
+	}
+	p.Clock.Add(registry.ApprovalWait)
+	expire(1, 1)
+	expire(1, 0)
+	expire(1, 0)
+	if n := ended(); n != 2 {
+		t.Errorf("%d events, want 2", n)
+	}
+	list, err := p.ListApprovals(t.Context(), p.Operator, "", registry.ApprovalExpired, registry.Page{}) // as it is kept
+	if err != nil || len(list) != 2 || list[0].ID != unused.ID || list[1].ID != unanswered.ID {
+		t.Errorf("%+v (%v)", list, err)
+	}
+}
+
 // TestWaiting: who waits for an answer is woken by it.
 func TestWaiting(t *testing.T) {
 	p := openPayment(t)
@@ -597,4 +639,24 @@ func TestWaiting(t *testing.T) {
 	}
 	_, err := p.ann.Answer(t, b, capability.Approve)
 	refusal(t, err, "approval_closed")
+}
+
+// TestWaitingElsewhere: so is who waits at another process.
+func TestWaitingElsewhere(t *testing.T) {
+	p := openPayment(t)
+	a := p.request(t)
+	got := make(chan registry.Approval)
+	go func() {
+		seen, err := p.TrackApproval(t.Context(), p.gate, a.ID, time.Minute)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- seen
+	}()
+	if _, err := registry.New(p.Config).CancelApproval(t.Context(), p.gate, a.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if seen := <-got; seen.State != registry.ApprovalCancelled {
+		t.Errorf("%s", seen.State)
+	}
 }

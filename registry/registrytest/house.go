@@ -9,6 +9,7 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -148,7 +149,7 @@ func Open(t testing.TB, dir string, opts ...Option) *House {
 		Successor: func(agent string, n int) (jose.Signer, error) { return next.Derive(fmt.Sprint(agent, n)) },
 		LookupTXT: zone.lookup,
 		Sealer:    registry.NewSealer([32]byte{4}), CheckIssuer: func(context.Context, registry.Issuer, bool) error { return nil },
-		Passkeys: passkeys,
+		Passkeys: passkeys, CheckCallback: func(*url.URL) error { return nil }, CallbackKey: Key(6),
 	})
 	pdp := policy.New(j, Origin, token.Public(), clock.Now)
 	pdp.Mint(r.PermitKey, r.PermitKeyID())
