@@ -33,6 +33,9 @@ const (
 //	identity              cnf is a key of sub now; or sub is the did:key of cnf, for 15 minutes at most
 //	possession            the key of the leaf signed the act, over the leaf's hash
 //
+// Budgets are no invariant: a link that names larger ones than those above gains nothing,
+// for those above count for it too.
+//
 // Verify looks at those that never change, Stands at those that time and the registry
 // decide, and the action proof at the last.
 type Chain struct{ links []*Grant }
@@ -286,7 +289,7 @@ func VerifyChain(tokens []string, proof *Action, check ChainCheck) (*Chain, erro
 // signs without asking anyone. kid is a hint at the holder's key, and may be empty.
 //
 // child says what the new token permits and to whom: sub ("" is the did:key of cnf),
-// cnf, authorization_details, authority_level, iat, jti. Where they are zero, aud,
+// cnf, authorization_details, budgets, authority_level, iat, jti. Where they are zero, aud,
 // domain, workflow, nbf and exp are the parent's, but an ephemeral child ends after
 // MaxEphemeralLife, and del_max_depth ends delegation.
 // All else is set. Errors: *ChainError with the invariant that it would break, or the

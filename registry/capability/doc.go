@@ -93,6 +93,11 @@
 // and {"any": [{...}, ...]}, where each part is an object with one constraint. An
 // unknown constraint is refused, never ignored.
 //
+// Beside it a grant may have the claim budgets, an array of at most 8 objects by the
+// order of their texts (Budget): {"measure": "sum", "action": "pay:invoice", "argument":
+// "amount", "limit": "10000", "window": 86400}, with argument for sum only, and without
+// window where it is for the life of the token.
+//
 // # One form
 //
 // Sets are kept in one order (by text), without repetition, with lists sorted, so

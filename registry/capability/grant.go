@@ -37,8 +37,9 @@ type GrantClaims struct {
 	// ParentHash is the SHA-256 of the parent's signing input; absent at the root.
 	ParentHash   string  `json:"par_hash,omitempty"`
 	Capabilities Set     `json:"authorization_details"`
-	Status       *Status `json:"status,omitempty"` // optional
-	Actor        Actor   `json:"act"`              // the accountable principal
+	Budgets      Budgets `json:"budgets,omitempty"` // optional; counted by who decides
+	Status       *Status `json:"status,omitempty"`  // optional
+	Actor        Actor   `json:"act"`               // the accountable principal
 	// PolicyEpoch is the authority epoch at which the grant was issued.
 	PolicyEpoch    int64  `json:"policy_epoch"`
 	Org            string `json:"org"`
@@ -114,6 +115,9 @@ func (c GrantClaims) check() (jose.PublicKey, error) {
 	}
 	if c.Capabilities.Len() == 0 || c.Scope != c.Capabilities.Scope() {
 		return none, errors.New("authorization_details is empty or scope is not its scope")
+	}
+	if err := c.Budgets.check(); err != nil {
+		return none, err
 	}
 	return c.Confirmation.JWK.PublicKey()
 }
