@@ -317,6 +317,7 @@ type GrantIssued struct {
 	AuthorityLevel int      `json:"authority_level"`
 	NotBefore      string   `json:"not_before"`
 	Expires        string   `json:"expires"`
+	Budgets        string   `json:"budgets,omitempty"` // digest of the JCS form of their canonical texts; absent where there are none
 }
 
 // GrantEnded: the grant is revoked.
@@ -433,7 +434,7 @@ type DecisionMade struct {
 	PolicyDigest    string            `json:"policy_digest"`
 	CatalogueDigest string            `json:"catalogue_digest"`
 	Epochs          map[string]int64  `json:"epochs"`      // global, org, agent, grant
-	Commitments     map[string]string `json:"commitments"` // payload, resource, proof, token, context where some was asserted
+	Commitments     map[string]string `json:"commitments"` // payload, resource, proof, token; context where some was asserted, chain, budgets as read where some count the act
 	Folds           bool              `json:"folds"`       // repeats of this denial are counted, not logged
 
 	// Of a permit that humans approved; absent from every other decision. Their signatures

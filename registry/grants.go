@@ -21,6 +21,7 @@ const (
 type NewGrant struct {
 	Agent          string   // id or DID
 	Capabilities   string   // "read:invoices; execute:none"
+	Budgets        []string // "sum(pay:invoice, amount) <= 10000 per 24h", up to capability.MaxBudgets
 	Audience       []string // resource server ids; none = the registry's origin
 	Domain         string
 	Workflow       string
@@ -62,8 +63,18 @@ func (r *Registry) readGrant(in NewGrant) (*grantee, error) {
 	if err != nil {
 		return nil, &Error{Kind: Malformed, Field: "/capabilities", Detail: err.Error(), Err: err}
 	}
+	budgets, err := capability.ParseBudgets(in.Budgets)
+	if err != nil {
+		var e *capability.BudgetError
+		field := "/budgets"
+		if errors.As(err, &e) {
+			field = fmt.Sprintf("/budgets/%d", e.Index)
+			err = e.Err
+		}
+		return nil, &Error{Kind: Malformed, Field: field, Detail: err.Error(), Err: err}
+	}
 	g, err := r.newGrant(in)
-	g.Capabilities = caps.String()
+	g.Capabilities, g.Budgets = caps.String(), budgets.Texts()
 	return &grantee{g, caps, in.AuthorityLevel}, err
 }
 
@@ -87,11 +98,19 @@ func (r *Registry) issue(tx Tx, a Agent, n grantee) (Grant, *EventDraft, error) 
 	if err := r.signGrant(&g, a, n.caps, epoch); err != nil {
 		return g, nil, err
 	}
-	return g, &EventDraft{Type: EventGrantIssued, Org: g.Org, Agent: g.Agent, Body: GrantIssued{
+	body := GrantIssued{
 		Grant: g.ID, DID: a.DID, TokenHash: g.TokenHash, Capabilities: canon.Digest([]byte(g.Capabilities)),
 		Audience: g.Audience, Domain: g.Domain, Workflow: g.Workflow, AuthorityLevel: g.AuthorityLevel,
 		NotBefore: g.NotBefore.Format(TimeFormat), Expires: g.Expires.Format(TimeFormat),
-	}}, tx.InsertGrant(g)
+	}
+	if len(g.Budgets) > 0 {
+		form, err := canon.Marshal(g.Budgets)
+		if err != nil {
+			return g, nil, err
+		}
+		body.Budgets = canon.Digest(form)
+	}
+	return g, &EventDraft{Type: EventGrantIssued, Org: g.Org, Agent: g.Agent, Body: body}, tx.InsertGrant(g)
 }
 
 func (r *Registry) newGrant(in NewGrant) (Grant, error) {
@@ -151,11 +170,15 @@ func (g *Grant) fit(a Agent, level *int) error {
 }
 
 func (r *Registry) signGrant(g *Grant, a Agent, caps capability.Set, epoch uint64) error {
+	budgets, err := capability.ParseBudgets(g.Budgets)
+	if err != nil {
+		return fmt.Errorf("budgets of grant %s: %w", g.ID, err)
+	}
 	list, index := listOf(g.StatusIndex)
 	token, err := capability.IssueGrant(r.TokenKey, r.TokenKeyID(), capability.GrantClaims{
 		Issuer: r.DID, Audience: g.Audience, Subject: a.DID, ClientID: a.ID,
 		IssuedAt: g.Created.Unix(), NotBefore: g.NotBefore.Unix(), Expires: g.Expires.Unix(), ID: g.ID,
-		Confirmation: capability.Confirmation{JWK: a.JWK}, Capabilities: caps,
+		Confirmation: capability.Confirmation{JWK: a.JWK}, Capabilities: caps, Budgets: budgets,
 		Status:   &capability.Status{List: capability.StatusList{Index: int64(index), URI: r.StatusListURI(list)}},
 		MaxDepth: g.Delegation, Actor: capability.Actor{Subject: a.Sponsor}, PolicyEpoch: int64(epoch),
 		Org: g.Org, Domain: g.Domain, Workflow: g.Workflow, AuthorityLevel: g.AuthorityLevel,
@@ -199,7 +222,13 @@ func (r *Registry) FindGrant(ctx context.Context, c Caller, id string) (Grant, e
 		return Grant{}, err
 	}
 	var g Grant
-	err := r.Store.View(ctx, func(tx Tx) (err error) { g, err = tx.Grant(id); return err })
+	err := r.Store.View(ctx, func(tx Tx) (err error) { g, err = grantFor(tx, c, id); return err })
+	return g, err
+}
+
+// grantFor returns a grant to who may read it.
+func grantFor(tx Tx, c Caller, id string) (Grant, error) {
+	g, err := tx.Grant(id)
 	if err == nil {
 		if err = c.sees(g.Org); c.is(g.Agent) {
 			err = nil

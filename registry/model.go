@@ -260,8 +260,9 @@ type Grant struct {
 	ID             string      `json:"id"` // UUIDv7, the token's jti
 	Org            string      `json:"org"`
 	Agent          string      `json:"agent"`
-	Capabilities   string      `json:"capabilities"` // canonical text form
-	Audience       []string    `json:"audience"`     // resource server ids it is for
+	Capabilities   string      `json:"capabilities"`      // canonical text form
+	Budgets        []string    `json:"budgets,omitempty"` // canonical text forms, in order
+	Audience       []string    `json:"audience"`          // resource server ids it is for
 	Domain         string      `json:"domain,omitempty"`
 	Workflow       string      `json:"workflow,omitempty"`
 	AuthorityLevel int         `json:"authority_level"`

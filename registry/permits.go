@@ -57,7 +57,8 @@ type Permit struct {
 	CompensateIn  int64  `json:"compensate_in,omitempty"`  // seconds
 	OutcomeIn     int64  `json:"outcome_in,omitempty"`     // seconds
 
-	Epochs []Epoch `json:"epochs,omitempty"` // that the decision rests on
+	Epochs   []Epoch       `json:"epochs,omitempty"`   // that the decision rests on
+	Reserved []Reservation `json:"reserved,omitempty"` // what it took of budgets
 }
 
 // Await sets when silence is taken for an answer.
@@ -216,6 +217,9 @@ func (r *Registry) ReportOutcome(ctx context.Context, call Call, id, raw string)
 		}
 		now, err := r.clock(tx)
 		if err != nil {
+			return p, nil, err
+		}
+		if err := p.refund(tx, to); err != nil {
 			return p, nil, err
 		}
 		p.State, p.Reported, p.Result = to, now, report.Claims().Result

@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -21,6 +22,7 @@ type permits struct {
 	t     *testing.T
 	agent *registrytest.Agent
 	grant registry.Grant
+	args  string // of the acts; "" = none
 	pep   registry.Call
 }
 
@@ -48,7 +50,7 @@ func newPermits(t *testing.T) *permits {
 // permit makes a decision and returns its permit and id.
 func (p *permits) permit() (token, id string) {
 	p.t.Helper()
-	req := p.agent.Ask(p.t, p.grant, "create", "shipment", "s-7", `{}`)
+	req := p.agent.Ask(p.t, p.grant, "create", "shipment", "s-7", cmp.Or(p.args, `{}`))
 	req.Permit = true
 	d, err := p.PDP.Decide(p.t.Context(), p.pep, req)
 	if err != nil || d.Permit == "" {

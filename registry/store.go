@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/writ-registry/writ/internal/canon"
+	"github.com/writ-registry/writ/registry/capability"
 	"github.com/writ-registry/writ/registry/statuslist"
 )
 
@@ -103,6 +104,7 @@ type Tx interface {
 	PolicyTx
 	EntityTx
 	PermitTx
+	BudgetTx
 }
 
 // OrgTx holds orgs, their enforcement points and catalogues.
@@ -319,6 +321,18 @@ type PermitTx interface {
 	UpdatePermit(Permit) error
 	DuePermits(now time.Time, limit int) ([]Permit, error)                 // whose Due has come, the oldest first
 	UndoablePermits(agent string, now time.Time, p Page) ([]Permit, error) // whose Undoable is after now
+}
+
+// BudgetTx holds what permits have taken of budgets, window by window.
+type BudgetTx interface {
+	Reserved(Window) (capability.Amount, error) // 0 where nothing was taken
+	// Reserve takes of a budget with this limit, in the transaction of the permit. The
+	// window is remembered until forget at least. Conflict: not so much is left.
+	Reserve(r Reservation, limit capability.Amount, forget time.Time) error
+	Refund(Reservation) error // nothing where the window is forgotten
+	// ListReserved lists the windows of links under a grant that now is in; Page.After is
+	// Window.Place.
+	ListReserved(grant string, now time.Time, p Page) ([]Reservation, error)
 }
 
 // ProofUse is the consumption of an action proof.

@@ -206,7 +206,8 @@ func (w *writeTx) Expire(before time.Time, most int) error {
 		w.exec("proof", `DELETE FROM proofs WHERE id < (SELECT min(id) + ?2 FROM proofs) AND expires_ms < ?1`, ms, most),
 		w.exec("denial", `DELETE FROM denials WHERE fold IN (SELECT fold FROM denials WHERE expires_ms < ?1 ORDER BY expires_ms LIMIT ?2)`, ms, most),
 		w.exec("answer", `DELETE FROM idempotency WHERE (scope, key) IN (SELECT scope, key FROM idempotency WHERE expires_ms < ?1 ORDER BY expires_ms LIMIT ?2)`, ms, most),
-		w.exec("session", `DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_ms < ?1 ORDER BY expires_ms LIMIT ?2)`, ms, most))
+		w.exec("session", `DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_ms < ?1 ORDER BY expires_ms LIMIT ?2)`, ms, most),
+		w.exec("budget", `DELETE FROM budget_windows WHERE (grant_id, link, budget, begins) IN (SELECT grant_id, link, budget, begins FROM budget_windows WHERE forget_ms < ?1 ORDER BY forget_ms LIMIT ?2)`, ms, most))
 }
 
 // Writes implements journal.Tx.

@@ -37,6 +37,15 @@ func (a Amount) String() string {
 	return text
 }
 
+// MarshalText returns String.
+func (a Amount) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText reads any spelling of a decimal of 0 to MaxAmount.
+func (a *Amount) UnmarshalText(text []byte) (err error) {
+	*a, err = parseAmount(text)
+	return err
+}
+
 var errAmount = fmt.Errorf("a number from 0 to %s with at most %d decimals", MaxAmount, decimals)
 
 // parseAmount reads a JSON number that is a decimal of 0 to MaxAmount. What a double
@@ -263,14 +272,13 @@ func (b Budget) Amount(a Act) (Amount, error) {
 	return n, nil
 }
 
-// WindowAt returns the window that now is in, of a budget in a token with these nbf and
-// exp: begin <= now < end. Before nbf it is the first one.
-func (b Budget) WindowAt(c GrantClaims, now time.Time) (begin, end time.Time) {
-	from := time.Unix(c.NotBefore, 0).UTC()
+// WindowAt returns the window that now is in, begin <= now < end, of a budget in a token
+// with these nbf and exp. Before nbf it is the first one.
+func (b Budget) WindowAt(now, nbf, exp time.Time) (begin, end time.Time) {
 	if b.Window == 0 {
-		return from, time.Unix(c.Expires, 0).UTC()
+		return nbf, exp
 	}
-	begin = from.Add(max(0, now.Sub(from)).Truncate(b.Window))
+	begin = nbf.Add(max(0, now.Sub(nbf)).Truncate(b.Window))
 	return begin, begin.Add(b.Window)
 }
 
@@ -340,13 +348,13 @@ type budgetClaim struct {
 	Measure  Measure `json:"measure"`
 	Action   string  `json:"action"`
 	Argument string  `json:"argument,omitempty"` // of sum
-	Limit    string  `json:"limit"`              // a decimal
+	Limit    Amount  `json:"limit"`              // a string
 	Window   int64   `json:"window,omitempty"`   // seconds; absent: the life of the token
 }
 
 // MarshalJSON returns the member of the claim budgets (package doc).
 func (b Budget) MarshalJSON() ([]byte, error) {
-	return canon.Marshal(budgetClaim{b.Measure, b.Action, b.Argument, b.Limit.String(), int64(b.Window / time.Second)})
+	return canon.Marshal(budgetClaim{b.Measure, b.Action, b.Argument, b.Limit, int64(b.Window / time.Second)})
 }
 
 // UnmarshalJSON reads a member of the claim; whether it is in its one form is for
@@ -356,13 +364,9 @@ func (b *Budget) UnmarshalJSON(data []byte) error {
 	if err := canon.Unmarshal(data, &c); err != nil {
 		return err
 	}
-	limit, err := parseAmount([]byte(c.Limit))
-	if err != nil {
-		return fmt.Errorf("limit is not %w", err)
-	}
 	if c.Window < 0 || c.Window > int64(MaxWindow/time.Second) {
 		return errors.New("window is out of range")
 	}
-	*b = Budget{c.Measure, c.Action, c.Argument, limit, time.Duration(c.Window) * time.Second}
+	*b = Budget{c.Measure, c.Action, c.Argument, c.Limit, time.Duration(c.Window) * time.Second}
 	return nil
 }

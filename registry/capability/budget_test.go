@@ -148,7 +148,6 @@ func TestBudgetAmount(t *testing.T) {
 }
 
 func TestBudgetWindows(t *testing.T) {
-	c := GrantClaims{NotBefore: testNow.Unix(), Expires: testNow.Add(48 * time.Hour).Unix()}
 	hourly, whole := mustBudget(t, "count(*) <= 1 per 1h"), mustBudget(t, "count(*) <= 1")
 	for _, w := range []struct {
 		b          Budget
@@ -162,7 +161,7 @@ func TestBudgetWindows(t *testing.T) {
 		{hourly, -30 * time.Second, 0, time.Hour}, // by another's clock: no window of its own
 		{whole, 47 * time.Hour, 0, 48 * time.Hour},
 	} {
-		begin, end := w.b.WindowAt(c, testNow.Add(w.at))
+		begin, end := w.b.WindowAt(testNow.Add(w.at), testNow, testNow.Add(48*time.Hour))
 		if !begin.Equal(testNow.Add(w.begin)) || !end.Equal(testNow.Add(w.end)) {
 			t.Errorf("%s after %s: got %s to %s", w.b, w.at, begin, end)
 		}

@@ -61,7 +61,7 @@ type Tx interface {
 	// Answer returns the kept answer to an idempotency key; NotFound.
 	Answer(scope, key string) (Answer, error)
 	InsertAnswer(scope, key string, a Answer) error
-	Expire(before time.Time, most int) error // forgets proofs, folded denials and answers, at most so many of each
+	Expire(before time.Time, most int) error // forgets proofs, folded denials, answers and windows of budgets, at most so many of each
 
 	Nested(f func() error) error // runs f under a savepoint
 	Writes() int                 // grows with each statement that changed something

@@ -70,6 +70,11 @@ func (r *relay) grow(t testing.TB, tokens capability.Tokens, by *jose.PrivateKey
 // ask is an act of the last holder of a chain.
 func (r *relay) ask(t testing.TB, tokens capability.Tokens, key *jose.PrivateKey, verb, kind, args string) policy.Request {
 	t.Helper()
+	return r.askAt(t, relayed, tokens, key, verb, kind, args)
+}
+
+func (r *relay) askAt(t testing.TB, aud string, tokens capability.Tokens, key *jose.PrivateKey, verb, kind, args string) policy.Request {
+	t.Helper()
 	c, err := capability.ParseChain(tokens)
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +86,7 @@ func (r *relay) ask(t testing.TB, tokens capability.Tokens, key *jose.PrivateKey
 	}
 	now, subject := r.Clock.Now().Unix(), c.Leaf().Claims().Subject
 	proof, err := capability.SignAction(key, "", capability.ActionClaims{
-		Issuer: subject, Audience: relayed, PDP: registrytest.Origin, TokenHash: c.Leaf().Hash(), ActDigest: adg, ID: capability.NewJTI(), IssuedAt: now, Expires: now + 60,
+		Issuer: subject, Audience: aud, PDP: registrytest.Origin, TokenHash: c.Leaf().Hash(), ActDigest: adg, ID: capability.NewJTI(), IssuedAt: now, Expires: now + 60,
 	})
 	if err != nil {
 		t.Fatal(err)

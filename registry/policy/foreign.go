@@ -97,6 +97,7 @@ func (p *PDP) verifyForeign(ctx context.Context, caller registry.Caller, req Req
 	return Verification{
 		Active: true, Reasons: []Reason{}, Issuer: c.Issuer, Subject: c.Subject, ClientID: c.ClientID, Scope: c.Scope,
 		Audience: f.proof.Audience, ID: c.ID, Expires: c.Expires, Org: c.Org,
+		Budgets: c.Budgets.Texts(),
 	}, nil
 }
 

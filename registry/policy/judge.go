@@ -23,6 +23,7 @@ type facts struct {
 	entry    registry.CatalogueAction
 	proof    possession
 	approval approval
+	budgets  []budgeted // that count the act, root first
 
 	resource *cedar.Entity   // where the org has policies
 	around   []*cedar.Entity // the groups that it is in
@@ -42,7 +43,7 @@ type possession struct {
 }
 
 // checks is the one order of precedence. Each adds its reasons; none hides
-// another's. Budgets and continuity are later entries.
+// another's. Continuity is a later entry.
 var checks = []struct {
 	name string
 	run  func(*facts) []Reason
@@ -55,6 +56,7 @@ var checks = []struct {
 	{"context", checkContext},
 	{"tool", checkTool},
 	{"policies", checkPolicies},
+	{"budgets", checkBudgets},
 	{"reversibility", checkReversibility},
 	{"approval", checkApproval},
 }
@@ -344,6 +346,7 @@ func qualifiedBy(f *facts, v Verdict) (out []string) {
 	add(f.entry.Material, "material")
 	add(f.entry.Egress, "egress")
 	add(f.entry.Reversibility == registry.Irreversible, "irreversible")
+	add(len(f.budgets) > 0, "budgeted")
 	add(v != Permit, "verdict")
 	add(v == Permit && f.approval.lifts, "approval")
 	return out

@@ -53,7 +53,7 @@ func (f *facts) keep(tx registry.Tx, d Decision) error {
 	row := registry.Permit{
 		ID: d.ID, Org: f.agent.Org, Agent: f.agent.ID, DID: f.agent.DID, Audience: c.Audience, Action: f.entry.Action,
 		Redeem: c.Redeem, State: registry.PermitIssued, Issued: time.Unix(c.IssuedAt, 0).UTC(), Expires: time.Unix(c.Expires, 0).UTC(),
-		CompensatedBy: f.entry.CompensatedBy, CompensateIn: f.entry.CompensateIn, OutcomeIn: f.entry.OutcomeIn, Epochs: f.epochs,
+		CompensatedBy: f.entry.CompensatedBy, CompensateIn: f.entry.CompensateIn, OutcomeIn: f.entry.OutcomeIn, Epochs: f.epochs, Reserved: f.reservations(),
 	}
 	if f.pep != nil {
 		row.PEP = f.pep.ID

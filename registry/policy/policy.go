@@ -61,6 +61,8 @@ const (
 	PolicyForbid       Code = "policy_forbid"
 	PolicyError        Code = "policy_error"
 	PolicyNoPermit     Code = "policy_no_permit"
+	BudgetExhausted    Code = "budget_exhausted"
+	BudgetUnmeasured   Code = "budget_unmeasured"
 	ApprovalRequired   Code = "approval_required"
 	SubjectUnsupported Code = "subject_unsupported"
 
@@ -119,6 +121,8 @@ var Meanings = map[Code]string{
 	PolicyForbid:       "a policy of the organization forbids it",
 	PolicyError:        "a policy of the organization could not be evaluated for this act, so nobody knows that it does not forbid it",
 	PolicyNoPermit:     "no policy of the organization permits it",
+	BudgetExhausted:    "the act would take more than is left of a budget of the grant, or of a link of its chain, in this window",
+	BudgetUnmeasured:   "a budget of the grant sums an argument that the act does not have as a number from 0 on, with six decimals at most",
 	ApprovalRequired:   "the act cannot be undone, or a policy of the organization asks for it: a human must approve it",
 	SubjectUnsupported: "about other subjects than agents only enforcement points may ask",
 
@@ -199,7 +203,7 @@ var PolicyDigest = func() string {
 	for i, c := range checks {
 		names[i] = c.name
 	}
-	form, err := canon.Marshal(map[string]any{"checks": names, "version": 3})
+	form, err := canon.Marshal(map[string]any{"checks": names, "version": 4})
 	if err != nil {
 		panic(err) // constant input
 	}

@@ -62,6 +62,9 @@ func (p *PDP) commit(ctx context.Context, call registry.Call, req Request, f *fa
 			}
 			return registry.Draft{}, err
 		}
+		if err := f.reserve(tx, d); err != nil {
+			return registry.Draft{}, err
+		}
 		used, err := f.useApproval(tx, d, draft)
 		if err != nil {
 			return registry.Draft{}, err
@@ -217,6 +220,12 @@ func (p *PDP) draft(call registry.Call, req Request, f *facts, d Decision) (regi
 			name  string
 			value any
 		}{"approvals", f.approval.signed})
+	}
+	if len(f.budgets) > 0 {
+		hidden = append(hidden, struct {
+			name  string
+			value any
+		}{"budgets", f.budgets})
 	}
 	body := registry.DecisionMade{
 		Decision: d.ID, DID: f.agent.DID, ProofHash: f.proof.hash, Audience: f.proof.audience,

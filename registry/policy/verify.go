@@ -20,7 +20,8 @@ type Verification struct {
 	ID       string   `json:"jti,omitempty"`
 	Expires  int64    `json:"exp,omitempty"`
 	Org      string   `json:"org,omitempty"`
-	Chain    []Link   `json:"chain,omitempty"` // root first; absent for one token
+	Budgets  []string `json:"budgets,omitempty"` // of all its links; what is left of them only decisions know
+	Chain    []Link   `json:"chain,omitempty"`   // root first; absent for one token
 }
 
 // Link is one grant of a chain that stands.
@@ -65,6 +66,7 @@ func (p *PDP) Verify(ctx context.Context, caller registry.Caller, req Request) (
 	for _, g := range f.chain.Links() {
 		c := g.Claims()
 		v.Chain = append(v.Chain, Link{c.Subject, c.ID, g.SigningInputHash(), g.Key().Thumbprint(), c.Capabilities.String(), c.Expires})
+		v.Budgets = append(v.Budgets, c.Budgets.Texts()...)
 	}
 	if len(v.Chain) == 1 {
 		v.Chain = nil
