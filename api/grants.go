@@ -18,6 +18,9 @@ func (s *server) routeGrants() {
 		Summary: "The grants of an org or agent"}, s.listGrants)
 	route(s, huma.Operation{OperationID: "get-grant", Method: http.MethodGet, Path: "/v1/grants/{id}", Tags: []string{"grants"},
 		Summary: "One grant"}, s.getGrant)
+	route(s, huma.Operation{OperationID: "list-budgets", Method: http.MethodGet, Path: "/v1/grants/{id}/budgets", Tags: []string{"grants"},
+		Summary:     "What is left now of the budgets of a grant",
+		Description: "First the grant's own, then those of links that holders made under it, as far as they were used in the window that runs."}, s.listBudgets)
 	route(s, huma.Operation{OperationID: "revoke-grant", Method: http.MethodPost, Path: "/v1/grants/{id}/revoke", Tags: []string{"grants"},
 		Summary: "End a grant for good"}, s.revokeGrant)
 	route(s, huma.Operation{OperationID: "revoke-link", Method: http.MethodPost, Path: "/v1/grants/{id}/revocations", Tags: []string{"grants"},
@@ -29,6 +32,7 @@ func (s *server) routeGrants() {
 type NewGrant struct {
 	Agent          string     `json:"agent" doc:"Id or DID"`
 	Capabilities   string     `json:"capabilities" example:"read:invoices; create:shipment(max_weight<=500); execute:none"`
+	Budgets        []string   `json:"budgets,omitempty" maxItems:"8" doc:"What all who act under the grant share" example:"[\"sum(pay:invoice, amount) <= 10000 per 24h\"]"`
 	Audience       []string   `json:"audience,omitempty" doc:"Ids of resource servers; the registry's origin where absent"`
 	Domain         string     `json:"domain,omitempty"`
 	Workflow       string     `json:"workflow,omitempty"`
@@ -47,7 +51,7 @@ type GrantAnswer struct {
 func (s *server) issueGrant(ctx context.Context, call registry.Call, in *struct{ Body NewGrant }) (*created[GrantAnswer], error) {
 	b := in.Body
 	out, err := s.Registry.IssueGrant(ctx, call, registry.NewGrant{
-		Agent: b.Agent, Capabilities: b.Capabilities, Audience: b.Audience, Domain: b.Domain, Workflow: b.Workflow,
+		Agent: b.Agent, Capabilities: b.Capabilities, Budgets: b.Budgets, Audience: b.Audience, Domain: b.Domain, Workflow: b.Workflow,
 		AuthorityLevel: b.AuthorityLevel, Delegation: b.Delegation, NotBefore: orZero(b.NotBefore), Expires: orZero(b.Expires),
 	})
 	if err != nil {
@@ -92,6 +96,15 @@ type GrantPath struct {
 func (s *server) getGrant(ctx context.Context, call registry.Call, in *GrantPath) (*plain[registry.Grant], error) {
 	g, err := s.Registry.FindGrant(ctx, call.Caller, in.ID)
 	return &plain[registry.Grant]{g}, err
+}
+
+func (s *server) listBudgets(ctx context.Context, call registry.Call, in *struct {
+	GrantPath
+	PageParams
+}) (*plain[page[registry.Balance]], error) {
+	return listed(in.PageParams, "budgets", func(b registry.Balance) string { return b.Place() }, func(p registry.Page) ([]registry.Balance, error) {
+		return s.Registry.GrantBudgets(ctx, call.Caller, in.ID, p)
+	})
 }
 
 func (s *server) revokeGrant(ctx context.Context, call registry.Call, in *struct {

@@ -46,6 +46,7 @@ func (s *server) listUnregistered(ctx context.Context, call registry.Call, in *s
 // FirstGrant is the grant in the body of request-agent.
 type FirstGrant struct {
 	Capabilities   string     `json:"capabilities" example:"read:invoices; create:shipment(max_weight<=500); execute:none"`
+	Budgets        []string   `json:"budgets,omitempty" maxItems:"8" doc:"What all who act under the grant share" example:"[\"sum(pay:invoice, amount) <= 10000 per 24h\"]"`
 	Audience       []string   `json:"audience,omitempty" doc:"Ids of resource servers; the registry's origin where absent"`
 	Domain         string     `json:"domain,omitempty"`
 	Workflow       string     `json:"workflow,omitempty"`
@@ -57,7 +58,7 @@ type FirstGrant struct {
 func (s *server) onboardAgent(ctx context.Context, call registry.Call, in registry.NewAgent, g *FirstGrant) (*created[NewAgentAnswer], error) {
 	var first *registry.NewGrant
 	if g != nil {
-		first = &registry.NewGrant{Capabilities: g.Capabilities, Audience: g.Audience, Domain: g.Domain, Workflow: g.Workflow,
+		first = &registry.NewGrant{Capabilities: g.Capabilities, Budgets: g.Budgets, Audience: g.Audience, Domain: g.Domain, Workflow: g.Workflow,
 			AuthorityLevel: g.AuthorityLevel, NotBefore: orZero(g.NotBefore), Expires: orZero(g.Expires)}
 	}
 	out, err := s.Registry.OnboardAgent(ctx, call, in, first)

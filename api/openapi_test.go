@@ -274,6 +274,7 @@ func TestEveryOperation(t *testing.T) {
 		{id: "issue-grant", good: call{"/v1/grants", map[string]any{"agent": a.ID, "capabilities": "read:invoices", "authority_level": 1, "expires": w.Clock.Now().AddDate(0, 0, 2)}}, bad: call{"/v1/grants", map[string]any{"agent": a.ID, "capabilities": "read"}}},
 		{id: "list-grants", good: call{"/v1/grants?agent=" + a.ID + "&status=active", nil}, bad: call{"/v1/grants?status=x", nil}},
 		{id: "get-grant", good: call{"/v1/grants/" + g.ID, nil}, bad: call{"/v1/grants/x", nil}},
+		{id: "list-budgets", good: call{"/v1/grants/" + g.ID + "/budgets?limit=1", nil}, bad: call{"/v1/grants/x/budgets", nil}},
 		{id: "list-kills", good: call{"/v1/kill", nil}, bad: call{"/v1/kill?x=1", nil}},
 		{id: "set-kill", good: call{"/v1/kill", scope}, bad: call{"/v1/kill", `{"scope":{"kind":"global","id":"x"}}`}},
 		{id: "release-kill", good: call{"/v1/kill/release", scope}, bad: call{"/v1/kill/release", scope}},

@@ -77,6 +77,7 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		"POST /v1/grants":                                                 shut(map[string]any{"agent": v["agent"], "capabilities": "read:invoices"}),
 		"GET /v1/grants":                                                  {query: "?agent=" + v["agent"], shut: true},
 		"GET /v1/grants/{id}":                                             shut(nil),
+		"GET /v1/grants/{id}/budgets":                                     shut(nil),
 		"POST /v1/grants/{id}/revoke":                                     shut(nil),
 		"POST /v1/grants/{id}/revocations":                                shut(map[string]any{"hash": strings.Repeat("A", 43)}),
 		"POST /v1/kill":                                                   shut(scope("org", v["org"])),

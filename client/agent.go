@@ -295,6 +295,7 @@ type Delegate struct {
 	DID          string   // of a registered agent; "" = whoever holds Key, for 15 minutes at most
 	Key          jose.JWK // of the delegate
 	Capabilities string
+	Budgets      []string // of its own, beside those above, which count all the same
 	Audience     []string
 	NotBefore    time.Time
 	Expires      time.Time
@@ -313,9 +314,13 @@ func (f *AgentFile) Attenuate(g HeldGrant, to Delegate) (HeldGrant, error) {
 	if err != nil {
 		return HeldGrant{}, fmt.Errorf("capabilities: %w", err)
 	}
+	budgets, err := capability.ParseBudgets(to.Budgets)
+	if err != nil {
+		return HeldGrant{}, err
+	}
 	leaf := chain.Leaf().Claims()
 	child := capability.GrantClaims{
-		Subject: to.DID, Confirmation: capability.Confirmation{JWK: to.Key}, Capabilities: caps, Audience: to.Audience,
+		Subject: to.DID, Confirmation: capability.Confirmation{JWK: to.Key}, Capabilities: caps, Budgets: budgets, Audience: to.Audience,
 		IssuedAt: time.Now().Unix(), ID: capability.NewJTI(), AuthorityLevel: leaf.AuthorityLevel, MaxDepth: leaf.Depth + 1 + to.Delegation,
 	}
 	if !to.NotBefore.IsZero() {

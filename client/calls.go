@@ -284,6 +284,12 @@ func (c *Client) Grant(ctx context.Context, id string) (Grant, error) {
 	return fetch[Grant](ctx, c, at("/v1/grants", id))
 }
 
+// GrantBudgets lists what is left now of the budgets of a grant, and of those of links
+// under it that were used.
+func (c *Client) GrantBudgets(ctx context.Context, id string) iter.Seq2[Balance, error] {
+	return list[Balance](ctx, c, at("/v1/grants", id)+"/budgets", nil)
+}
+
 // GrantFilter narrows a list of grants; empty members do not.
 type GrantFilter struct{ Org, Agent, Status string }
 

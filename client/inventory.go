@@ -83,6 +83,7 @@ func (c *Client) ExportAgents(ctx context.Context, f AgentFilter, format string,
 // FirstGrant is the grant that an agent is registered with.
 type FirstGrant struct {
 	Capabilities   string     `json:"capabilities"`
+	Budgets        []string   `json:"budgets,omitempty"`
 	Audience       []string   `json:"audience,omitempty"` // none = the registry's origin
 	Domain         string     `json:"domain,omitempty"`
 	Workflow       string     `json:"workflow,omitempty"`

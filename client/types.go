@@ -244,6 +244,7 @@ type Grant struct {
 	Org            string    `json:"org"`
 	Agent          string    `json:"agent"`
 	Capabilities   string    `json:"capabilities"`
+	Budgets        []string  `json:"budgets,omitempty"`
 	Audience       []string  `json:"audience"`
 	Domain         string    `json:"domain,omitempty"`
 	Workflow       string    `json:"workflow,omitempty"`
@@ -258,6 +259,18 @@ type Grant struct {
 	Created        time.Time `json:"created"`
 }
 
+// Balance is what there is of a budget, of a grant or of a link under it, in the window
+// that runs. Amounts are decimals.
+type Balance struct {
+	Grant  string    `json:"grant"`
+	Link   string    `json:"link,omitempty"` // hash of the link's signing input; "" = the grant's own
+	Budget string    `json:"budget"`
+	Used   string    `json:"used"`
+	Left   string    `json:"left"`
+	Begin  time.Time `json:"begin"`
+	End    time.Time `json:"end"`
+}
+
 // RevokedLink is a link that a holder made under a grant, and that counts no more.
 type RevokedLink struct {
 	Grant string    `json:"grant"`
@@ -269,6 +282,7 @@ type RevokedLink struct {
 type NewGrant struct {
 	Agent          string     `json:"agent"`              // id or DID
 	Capabilities   string     `json:"capabilities"`       // "read:invoices; execute:none"
+	Budgets        []string   `json:"budgets,omitempty"`  // "sum(pay:invoice, amount) <= 10000 per 24h": shared by all who act under it
 	Audience       []string   `json:"audience,omitempty"` // resource server ids; none = the registry's origin
 	Domain         string     `json:"domain,omitempty"`
 	Workflow       string     `json:"workflow,omitempty"`
@@ -482,7 +496,8 @@ type Verification struct {
 	ID       string   `json:"jti,omitempty"`
 	Expires  int64    `json:"exp,omitempty"`
 	Org      string   `json:"org,omitempty"`
-	Chain    []Link   `json:"chain,omitempty"` // root first; none for one token
+	Budgets  []string `json:"budgets,omitempty"` // of all its links; what is left of them only decisions know
+	Chain    []Link   `json:"chain,omitempty"`   // root first; none for one token
 }
 
 // Link is one grant of a chain that stands.

@@ -22,7 +22,7 @@ type attenuation struct {
 	agent, grant      string // the holder's file, and which of its grants
 	to, toKey, newOne string
 	can, from, until  string
-	audience          []string
+	audience, budgets []string
 	delegation        int
 }
 
@@ -41,7 +41,8 @@ Whom it is for is a registered agent, by its file, to which the grant is added, 
 its DID with --to-key; or, with --new, a key that is made for it: nobody registers that
 agent, and it lives for 15 minutes at most.`,
 		Example: `  writ grant attenuate --agent buyer.agent.json --can "read:invoices/2026-*" --to clerk.agent.json
-  writ grant attenuate --agent buyer.agent.json --can "read:invoices" --expires 5m --new helper.agent.json
+  writ grant attenuate --agent buyer.agent.json --can "read:invoices" --expires 5m --new helper.agent.json \
+      --budget "count(read:invoices) <= 100"
   writ agent ask --agent helper.agent.json read invoices/2026-0042`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -61,6 +62,7 @@ agent, and it lives for 15 minutes at most.`,
 	f.StringVar(&a.agent, "agent", "", "agent `FILE` of the holder")
 	f.StringVar(&a.grant, "grant", "", "`ID` of the grant (default: the newest that all of it is within)")
 	f.StringVar(&a.can, "can", "", "capabilities of the new grant")
+	f.StringArrayVar(&a.budgets, "budget", nil, "bound that all who act under the new grant share, such as \"count(read:invoices) <= 10 per 1h\"; repeatable")
 	f.StringVar(&a.to, "to", "", "agent file or DID of whom it is for")
 	f.StringVar(&a.toKey, "to-key", "", "`FILE` with the public key, a JWK, of whom it is for; without --to, whoever holds it")
 	f.StringVar(&a.newOne, "new", "", "make a key, and this agent `FILE` for it")
@@ -91,7 +93,7 @@ func (a attenuation) run() (client.HeldGrant, error) {
 	if err != nil {
 		return none, fmt.Errorf("--expires: %w", err)
 	}
-	to := client.Delegate{Capabilities: a.can, Audience: a.audience, NotBefore: orZero(from), Expires: orZero(until), Delegation: a.delegation}
+	to := client.Delegate{Capabilities: a.can, Budgets: a.budgets, Audience: a.audience, NotBefore: orZero(from), Expires: orZero(until), Delegation: a.delegation}
 	caps, err := capability.Parse(a.can)
 	if err != nil {
 		return none, fmt.Errorf("--can: %w", err)

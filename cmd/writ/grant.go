@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
@@ -26,7 +27,7 @@ do: verb:type, with bounds on arguments, and verb:none to take a verb away.
 ` + connectionHelp,
 	}
 	conn.bind(cmd)
-	cmd.AddCommand(grantIssueCmd(conn), grantListCmd(conn), grantShowCmd(conn), grantRevokeCmd(conn), grantAttenuateCmd())
+	cmd.AddCommand(grantIssueCmd(conn), grantListCmd(conn), grantShowCmd(conn), grantBudgetsCmd(conn), grantRevokeCmd(conn), grantAttenuateCmd())
 	return cmd
 }
 
@@ -38,10 +39,17 @@ func grantIssueCmd(conn *connection) *cobra.Command {
 		Use:   "issue --agent AGENT CAPABILITIES",
 		Short: "Give an active agent capabilities",
 		Long: `Give an active agent capabilities, within what it is approved for. Where the agent
-is named by its file, the grant is added to the file.`,
+is named by its file, the grant is added to the file.
+
+A budget bounds what the agent, and whoever it hands a part of the grant to, may do
+together: count(verb:type) <= N or sum(verb:type, argument) <= N, where * is every
+action, with "per 24h" (h, m or s) for each such window, else for the grant's life.
+writ grant budgets shows what is left.`,
 		Example: `  writ grant issue --agent invoices.agent.json "read:invoices; execute:none"
   writ grant issue --agent did:webvh:... --audience https://erp.example --expires 8h \
-      "create:shipment(weight<=500)"`,
+      "create:shipment(weight<=500)"
+  writ grant issue --agent payer.agent.json --budget "sum(pay:invoice, amount) <= 10000 per 24h" \
+      --budget "count(*) <= 1000" "pay:invoice(amount<=2000)"`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			caps, err := capability.Parse(args[0])
@@ -49,6 +57,9 @@ is named by its file, the grant is added to the file.`,
 				return fmt.Errorf("capabilities: %w", err)
 			}
 			in.Capabilities = caps.String()
+			if _, err := capability.ParseBudgets(in.Budgets); err != nil {
+				return fmt.Errorf("--budget: %w", err)
+			}
 			if in.NotBefore, err = moment(from); err != nil {
 				return fmt.Errorf("--not-before: %w", err)
 			}
@@ -85,6 +96,7 @@ is named by its file, the grant is added to the file.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&agent, "agent", "", "agent file, id or DID")
+	f.StringArrayVar(&in.Budgets, "budget", nil, "bound that all who act under the grant share; repeatable")
 	f.StringSliceVar(&in.Audience, "audience", nil, "resource server that the grant is for; repeatable (default: the registry)")
 	f.StringVar(&in.Domain, "domain", "", "business domain")
 	f.StringVar(&in.Workflow, "workflow", "", "workflow")
@@ -124,7 +136,7 @@ func moment(text string) (*time.Time, error) {
 func showGrant(s *screen, g client.Grant) {
 	s.printf("%s\n", s.bold(printable(g.Capabilities)))
 	s.fields("id", g.ID, "status", g.Status, "agent", g.Agent, "for", strings.Join(g.Audience, ", "),
-		"domain", g.Domain, "workflow", g.Workflow, "level", strconv.Itoa(g.AuthorityLevel),
+		"budgets", printable(strings.Join(g.Budgets, "; ")), "domain", g.Domain, "workflow", g.Workflow, "level", strconv.Itoa(g.AuthorityLevel),
 		"from", g.NotBefore.Format(time.RFC3339), "until", g.Expires.Format(time.RFC3339))
 }
 
@@ -177,6 +189,30 @@ func grantShowCmd(conn *connection) *cobra.Command {
 				return err
 			}
 			return conn.say(cmd, g, func(s *screen) { showGrant(s, g) })
+		},
+	}
+}
+
+func grantBudgetsCmd(conn *connection) *cobra.Command {
+	return &cobra.Command{
+		Use: "budgets ID", Short: "Show what is left now of the budgets of a grant, and of links under it", Args: cobra.ExactArgs(1),
+		Example: "  writ grant budgets 01998a2b-...",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := conn.open(cmd)
+			if err != nil {
+				return err
+			}
+			list, err := client.Collect(c.GrantBudgets(cmd.Context(), args[0]), 0)
+			if err != nil {
+				return err
+			}
+			return conn.say(cmd, map[string]any{"items": list}, func(s *screen) {
+				rows := make([][]string, len(list))
+				for i, b := range list {
+					rows[i] = []string{printable(b.Budget), b.Used, b.Left, b.End.Format(time.RFC3339), cmp.Or(b.Link, "-")}
+				}
+				s.table([]string{"BUDGET", "USED", "LEFT", "UNTIL", "LINK"}, rows)
+			})
 		},
 	}
 }
