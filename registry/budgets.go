@@ -8,6 +8,9 @@ import (
 	"github.com/writ-registry/writ/registry/capability"
 )
 
+// Amount is what acts take of budgets: an exact decimal.
+type Amount = capability.Amount
+
 // Window is one window of a budget: of a grant, or of a link that a holder made under
 // it. All who act under the grant, or the link, share it.
 type Window struct {
@@ -24,14 +27,14 @@ func (w Window) Place() string { return w.Link + " " + w.Budget }
 // Reservation is an amount that was taken of a budget.
 type Reservation struct {
 	Window
-	Amount capability.Amount `json:"amount"`
+	Amount Amount `json:"amount"`
 }
 
 // Balance is what there is of a budget in one window.
 type Balance struct {
 	Window
-	Used capability.Amount `json:"used"`
-	Left capability.Amount `json:"left"`
+	Used Amount `json:"used"`
+	Left Amount `json:"left"`
 }
 
 // balance says what is left where so much was taken.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/writ-registry/writ/internal/canon"
-	"github.com/writ-registry/writ/registry/capability"
 	"github.com/writ-registry/writ/registry/statuslist"
 )
 
@@ -325,10 +324,10 @@ type PermitTx interface {
 
 // BudgetTx holds what permits have taken of budgets, window by window.
 type BudgetTx interface {
-	Reserved(Window) (capability.Amount, error) // 0 where nothing was taken
+	Reserved(Window) (Amount, error) // 0 where nothing was taken
 	// Reserve takes of a budget with this limit, in the transaction of the permit. The
 	// window is remembered until forget at least. Conflict: not so much is left.
-	Reserve(r Reservation, limit capability.Amount, forget time.Time) error
+	Reserve(r Reservation, limit Amount, forget time.Time) error
 	Refund(Reservation) error // nothing where the window is forgotten
 	// ListReserved lists the windows of links under a grant that now is in; Page.After is
 	// Window.Place.

@@ -5,10 +5,9 @@ import (
 	"time"
 
 	"github.com/writ-registry/writ/registry"
-	"github.com/writ-registry/writ/registry/capability"
 )
 
-func (t tx) Reserved(w registry.Window) (used capability.Amount, err error) {
+func (t tx) Reserved(w registry.Window) (used registry.Amount, err error) {
 	err = t.row("budget", []any{&used}, `SELECT used FROM budget_windows WHERE grant_id = ? AND link = ? AND budget = ? AND begins = ?`,
 		w.Grant, w.Link, w.Budget, w.Begin.Unix())
 	if errors.Is(err, registry.NotFound) {
@@ -19,8 +18,8 @@ func (t tx) Reserved(w registry.Window) (used capability.Amount, err error) {
 
 // Reserve is one conditional statement: what it reads of the window it reads under
 // the lock that it writes under.
-func (t tx) Reserve(r registry.Reservation, limit capability.Amount, forget time.Time) error {
-	var used capability.Amount
+func (t tx) Reserve(r registry.Reservation, limit registry.Amount, forget time.Time) error {
+	var used registry.Amount
 	err := t.row("budget", []any{&used}, `INSERT INTO budget_windows (grant_id, link, budget, begins, ends, used, forget_ms)
 		SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE ?6 <= ?8
 		ON CONFLICT (grant_id, link, budget, begins) DO UPDATE SET used = used + excluded.used, forget_ms = max(forget_ms, excluded.forget_ms)
