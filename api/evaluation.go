@@ -65,7 +65,8 @@ type EvaluationAnswer struct {
 type EvaluationOutcome struct {
 	ID           string             `json:"id"`
 	Verdict      policy.Verdict     `json:"verdict" enum:"permit,deny,step_up"`
-	Reasons      []EvaluationReason `json:"reasons" doc:"All of them, in order of precedence; empty for a permit"`
+	Reasons      []EvaluationReason `json:"reasons" doc:"All of them, in order of precedence; empty for a permit, unless it is observed"`
+	Observed     bool               `json:"observed,omitempty" doc:"Permitted under observation: without it the reasons would deny"`
 	Qualified    bool               `json:"qualified" doc:"The decision is evidence; false for a permit of no consequence"`
 	Event        *registry.EventRef `json:"event,omitempty"`
 	PolicyDigest string             `json:"policy_digest"`
@@ -117,7 +118,7 @@ func (s *server) decide(ctx context.Context, body []byte) (EvaluationAnswer, err
 	s.Metrics.decision(d)
 	out := EvaluationOutcome{
 		ID: d.ID, Verdict: d.Verdict, Reasons: []EvaluationReason{}, Qualified: d.Qualified, Event: d.Event,
-		PolicyDigest: d.PolicyDigest, Folded: d.Folded, Repeated: d.Repeated, Asserted: d.Asserted, Permit: d.Permit,
+		PolicyDigest: d.PolicyDigest, Folded: d.Folded, Repeated: d.Repeated, Asserted: d.Asserted, Permit: d.Permit, Observed: d.Observed,
 	}
 	for _, reason := range d.Reasons {
 		out.Reasons = append(out.Reasons, EvaluationReason{reason.Code, reason.Detail, policy.Meanings[reason.Code]})

@@ -20,19 +20,21 @@ import (
 type Metrics struct {
 	Registry *prometheus.Registry
 
-	requests  *prometheus.CounterVec
-	latency   *prometheus.HistogramVec
-	decisions *prometheus.CounterVec
-	refused   *prometheus.CounterVec
-	resolved  *prometheus.CounterVec
-	spans     *prometheus.CounterVec
-	batch     prometheus.Histogram
-	commit    prometheus.Histogram
-	memory    prometheus.Gauge
-	approvals *prometheus.CounterVec
-	glass     prometheus.Counter
-	followed  *prometheus.GaugeVec
-	alarms    *prometheus.GaugeVec
+	requests    *prometheus.CounterVec
+	latency     *prometheus.HistogramVec
+	decisions   *prometheus.CounterVec
+	refused     *prometheus.CounterVec
+	resolved    *prometheus.CounterVec
+	spans       *prometheus.CounterVec
+	batch       prometheus.Histogram
+	commit      prometheus.Histogram
+	memory      prometheus.Gauge
+	approvals   *prometheus.CounterVec
+	glass       prometheus.Counter
+	observed    prometheus.Counter
+	simulations *prometheus.CounterVec
+	followed    *prometheus.GaugeVec
+	alarms      *prometheus.GaugeVec
 }
 
 // NewMetrics makes the registry's metrics, with those of the Go runtime and
@@ -48,7 +50,7 @@ func NewMetrics() *Metrics {
 			Name: "writ_http_request_seconds", Help: "Time to answer, by route.", Buckets: fast,
 		}, []string{"route"}),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "writ_decisions_total", Help: "Decisions by verdict and first reason; a permit has none.",
+			Name: "writ_decisions_total", Help: "Decisions by verdict and first reason; a permit has none, unless it is observed.",
 		}, []string{"verdict", "reason"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "writ_authentication_failures_total", Help: "Refused credentials and proofs by code.",
@@ -81,7 +83,13 @@ func NewMetrics() *Metrics {
 	m.glass = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "writ_approvals_glass_broken_total", Help: "Approvals that two humans gave past the rule: somebody must look.",
 	})
-	m.Registry.MustRegister(m.approvals, m.glass, m.requests, m.latency, m.decisions, m.refused, m.resolved, m.spans, m.batch, m.commit, m.memory, m.followed, m.alarms,
+	m.observed = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "writ_decisions_observed_total", Help: "Permits under observation, which would have been denied without it.",
+	})
+	m.simulations = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "writ_simulations_total", Help: "Simulated decisions by verdict: they permit nothing.",
+	}, []string{"verdict"})
+	m.Registry.MustRegister(m.observed, m.simulations, m.approvals, m.glass, m.requests, m.latency, m.decisions, m.refused, m.resolved, m.spans, m.batch, m.commit, m.memory, m.followed, m.alarms,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -146,6 +154,14 @@ func (m *Metrics) decision(d policy.Decision) {
 		reason = string(d.Reasons[0].Code)
 	}
 	m.decisions.WithLabelValues(string(d.Verdict), reason).Inc()
+	if d.Observed {
+		m.observed.Inc()
+	}
+}
+
+// simulated counts what was asked and not decided.
+func (m *Metrics) simulated(out policy.Simulation) {
+	m.simulations.WithLabelValues(string(out.Verdict)).Inc()
 }
 
 // watch registers the gauges of the log and its anchors, read at each scrape.
@@ -166,11 +182,12 @@ var (
 	signedSize    = prometheus.NewDesc("writ_checkpoint_size", "Entries under the newest signed checkpoint.", nil, nil)
 	checkpointAge = prometheus.NewDesc("writ_checkpoint_age_seconds", "Time since the newest checkpoint was signed.", nil, nil)
 	anchoredSize  = prometheus.NewDesc("writ_anchored_size", "Entries under the newest head that a ledger has included.", []string{"ledger", "operators_own"}, nil)
+	observations  = prometheus.NewDesc("writ_observations", "Observations that run, by what is observed: agent or org. What grants do not cover is permitted there.", []string{"scope"}, nil)
 	anchorLag     = prometheus.NewDesc("writ_anchor_lag_entries", "Committed entries that no included head of the ledger covers.", []string{"ledger", "operators_own"}, nil)
 )
 
 func (e *evidence) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{logSize, signedSize, checkpointAge, anchoredSize, anchorLag} {
+	for _, d := range []*prometheus.Desc{logSize, signedSize, checkpointAge, anchoredSize, anchorLag, observations} {
 		ch <- d
 	}
 }
@@ -190,6 +207,18 @@ func (e *evidence) Collect(ch chan<- prometheus.Metric) {
 	if latest, ok := e.s.latest(); ok {
 		gauge(signedSize, float64(latest.Size))
 		gauge(checkpointAge, e.s.Now().Sub(latest.Time).Seconds())
+	}
+	running, err := e.s.Registry.Observations(ctx, registry.MaxPage)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(observations, err)
+		return
+	}
+	counts := map[registry.ScopeKind]int{registry.ScopeAgent: 0, registry.ScopeOrg: 0}
+	for _, o := range running {
+		counts[o.Scope.Kind]++
+	}
+	for kind, n := range counts {
+		gauge(observations, float64(n), string(kind))
 	}
 	heads, err := e.s.anchored(ctx)
 	if err != nil {

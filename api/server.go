@@ -190,6 +190,8 @@ func (s *server) routes() *gin.Engine {
 	s.routeKill()
 	s.routeEvents()
 	s.routeDecisions()
+	s.routeSimulation()
+	s.routeObservations()
 	s.routeAnchors()
 	s.routeDomains()
 	s.routeTrust()

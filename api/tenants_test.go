@@ -133,6 +133,12 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		"PUT /v1/orgs/{org}/entities":                                     shut(map[string]any{"entities": []any{map[string]any{"type": "user", "id": "mole"}}}),
 		"GET /v1/decisions/{id}":                                          shut(nil),
 		"POST /v1/decisions/{id}/replay":                                  shut(nil),
+		"PUT /v1/agents/{agent}/observation":                              shut(map[string]any{"until": w.Clock.Now().Add(time.Hour), "reason": "drill"}),
+		"DELETE /v1/agents/{agent}/observation":                           shut(nil),
+		"PUT /v1/orgs/{org}/observation":                                  shut(map[string]any{"until": w.Clock.Now().Add(time.Hour), "reason": "drill"}),
+		"DELETE /v1/orgs/{org}/observation":                               shut(nil),
+		"GET /v1/orgs/{org}/observations":                                 shut(nil),
+		"POST /v1/simulate":                                               shut(map[string]any{"agent": v["did"], "action": map[string]any{"name": "read"}, "resource": act["resource"]}),
 		// DIDs are public, to whoever knows them.
 		"GET /1.0/identifiers/{did}":     {},
 		"GET /v1/inventory/unregistered": {query: of, shut: true},

@@ -26,6 +26,8 @@ type Org struct {
 	Policy      OrgPolicy `json:"policy,omitzero"`
 	Domain      string    `json:"domain,omitempty"` // of its agents' DIDs; "" = the registry's origin
 	Created     time.Time `json:"created"`
+
+	Observation *Observation `json:"observation,omitempty"`
 }
 
 // NewOrg is the input of CreateOrg.
@@ -164,6 +166,8 @@ type Agent struct {
 	Parent      string        `json:"parent,omitempty"`        // the agent whose child it is
 	Ancestors   []string      `json:"ancestors,omitempty"`     // parent, its parent, ...
 	Spawn       Spawn         `json:"spawn,omitzero"`
+
+	Observation *Observation `json:"observation,omitempty"`
 }
 
 // KeyAge is how long the agent has had its key.
@@ -450,8 +454,9 @@ type DecisionContext struct {
 	ID           string    `json:"id"`
 	Verdict      string    `json:"verdict"`
 	Reasons      []Reason  `json:"reasons"`
-	Qualified    bool      `json:"qualified"`       // whether it is evidence, with an event
-	Event        *EventRef `json:"event,omitempty"` // where it is recorded
+	Observed     bool      `json:"observed,omitempty"` // permitted under observation, in spite of the reasons
+	Qualified    bool      `json:"qualified"`          // whether it is evidence, with an event
+	Event        *EventRef `json:"event,omitempty"`    // where it is recorded
 	PolicyDigest string    `json:"policy_digest"`
 	Folded       bool      `json:"folded,omitempty"`   // a repeat of a recorded denial
 	Repeated     bool      `json:"repeated,omitempty"` // the same request again: the recorded answer

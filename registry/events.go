@@ -78,6 +78,8 @@ const (
 	EventPermitRedeemed         = "permit.redeemed"
 	EventOutcomeReported        = "outcome.reported"
 	EventOutcomeUnknown         = "outcome.unknown"
+	EventObservationBegun       = "observation.begun"
+	EventObservationEnded       = "observation.ended"
 )
 
 // RegistryCreated is the first event of every log: whose it is and which keys
@@ -342,6 +344,15 @@ type KillChanged struct {
 	Reason string `json:"reason"`
 }
 
+// ObservationChanged is the body of observation.begun and observation.ended: what the
+// grants of an agent, or of all agents of an org, do not cover is permitted and recorded
+// from here on, until a time; or is no more. That the time has come has no event.
+type ObservationChanged struct {
+	Scope  string `json:"scope"` // org:ID | agent:ID
+	Until  string `json:"until"`
+	Reason string `json:"reason"`
+}
+
 // CAOpened: certificates are issued by this authority from here on. Digests are
 // base64url of the SHA-256 of the DER.
 type CAOpened struct {
@@ -440,6 +451,10 @@ type DecisionMade struct {
 	// are the commitment approvals.
 	Approval  string   `json:"approval,omitempty"`
 	Approvers []string `json:"approvers,omitempty"` // principals
+
+	// Of a permit under observation: the reasons are those that it would have been denied
+	// for. Absent from every other decision.
+	Observed bool `json:"observed,omitempty"`
 }
 
 // PoliciesActivated: these Cedar policies of the org hold from here on. None is a
@@ -471,6 +486,9 @@ type AssertedDecision struct {
 	Epochs          map[string]int64  `json:"epochs"`      // global, org
 	Commitments     map[string]string `json:"commitments"` // subject, payload, resource, and context where some was asserted
 	Folds           bool              `json:"folds"`       // repeats of this denial are counted, not logged
+
+	// Of a permit under observation, as in DecisionMade.
+	Observed bool `json:"observed,omitempty"`
 }
 
 // ApprovalRequest is the body of approval.requested: humans are asked to approve an act.

@@ -20,6 +20,8 @@ type Org struct {
 	Created     time.Time `json:"created"`
 
 	Approvals ApprovalRules `json:"approvals,omitzero"` // who must approve what
+
+	Observation *Observation `json:"observation,omitempty"` // of all its agents; nil: none was begun, or it was ended
 }
 
 // OrgPolicy is what an org demands of its agents and people. The zero value
@@ -166,6 +168,8 @@ type Agent struct {
 	Parent    string   `json:"parent,omitempty"`    // the agent that registered it
 	Ancestors []string `json:"ancestors,omitempty"` // parent, its parent, ..., at most MaxSpawnDepth
 	Spawn     Spawn    `json:"spawn,omitzero"`      // its right to register children
+
+	Observation *Observation `json:"observation,omitempty"` // nil: none was begun, or it was ended
 }
 
 // RetiringKey is an earlier key of an agent that counts until a time.

@@ -227,6 +227,7 @@ type AuthorityTx interface {
 	// force among them.
 	Authority([]Scope) ([]Epoch, []Kill, error)
 	BumpEpoch(Scope) error
+	Observed(now time.Time, limit int) ([]Observed, error) // whose Observation runs
 }
 
 // EventFilter narrows a list of events; empty fields match all. Page.After is

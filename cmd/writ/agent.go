@@ -312,6 +312,7 @@ func showAgent(s *screen, a client.Agent) {
 	if a.Spawn.Depth > 0 {
 		s.fields("children", fmt.Sprintf("up to %d at once, %d generations deep", a.Spawn.Max, a.Spawn.Depth))
 	}
+	s.observation(a.Observation)
 	s.fields("parent", a.Parent)
 	for _, c := range a.Composition {
 		s.fields(c.Kind, fmt.Sprintf("%s  sha256 %s  (vouched for by: %s)", c.Name, c.Digest, c.Source))
@@ -491,7 +492,7 @@ func verdictStatus(d client.Decision) error {
 
 func showDecision(s *screen, act string, d client.Decision) {
 	v := d.Context.Verdict
-	s.printf("%s  %s\n", s.verdict(v, v), printable(act))
+	s.printf("%s  %s\n", s.verdict(v, verdictText(v, d.Context.Observed)), printable(act))
 	where := "none: a permit of an act that changes nothing material leaves no evidence"
 	if e := d.Context.Event; e != nil {
 		where = fmt.Sprintf("%s  entry %d", e.CID, e.Index)

@@ -23,7 +23,7 @@ const (
 // clientCommands are the commands that use a registry, in the order of help.
 func clientCommands() []*cobra.Command {
 	return []*cobra.Command{
-		newDemoCmd(), newOrgCmd(), newTrustCmd(), newPrincipalCmd(), newPEPCmd(), newCatalogueCmd(), newPolicyCmd(), newDecisionCmd(), newAgentCmd(), newVoucherCmd(), newApprovalCmd(), newKeyCmd(), newCertCmd(), newEnrolCmd(), newGrantCmd(),
+		newDemoCmd(), newOrgCmd(), newTrustCmd(), newPrincipalCmd(), newPEPCmd(), newCatalogueCmd(), newPolicyCmd(), newDecisionCmd(), newSimulateCmd(), newObserveCmd(), newAgentCmd(), newVoucherCmd(), newApprovalCmd(), newKeyCmd(), newCertCmd(), newEnrolCmd(), newGrantCmd(),
 		newSignCmd(), newExplainCmd(), newReceiptCmd(), newVerifyCmd(), newKillCmd(), newLogCmd(), newChainCmd(), newOutcomeCmd(),
 	}
 }

@@ -98,6 +98,7 @@ func showOrg(s *screen, o client.Org) {
 	}
 	s.fields("id", o.ID, "display name", o.DisplayName, "since", o.Created.Format(time.RFC3339), "domain", o.Domain,
 		"keys end at", age(o.Policy.MaxKeyAge), "keys due at", age(o.Policy.WarnKeyAge), "duties", duties)
+	s.observation(o.Observation)
 }
 
 // newPrincipalCmd manages humans.

@@ -465,6 +465,7 @@ func (s *server) serve(run context.Context, listener net.Listener) error {
 	s.tasks.Go(func() error {
 		return s.follow(run, "outcomes that did not come are not recorded yet", s.registry.Settle)
 	})
+	s.tasks.Go(func() error { return s.remind(run) })
 	s.tasks.Go(func() error { return s.usage.Run(run) })
 	s.tasks.Go(func() error { return s.sightings.Run(run) })
 	if s.redis != nil {
@@ -514,6 +515,24 @@ func (s *server) follow(ctx context.Context, behind string, step func(ctx contex
 		case <-ctx.Done():
 			return nil
 		case <-time.After(wait):
+		}
+	}
+}
+
+// remind says at the start, and every hour, what is observed, until ctx ends.
+func (s *server) remind(ctx context.Context) error {
+	for {
+		list, err := s.registry.Observations(ctx, registry.MaxPage)
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("what is observed is not known", "err", err)
+		}
+		for _, o := range list {
+			s.log.Warn("under observation: what grants do not cover is permitted", "scope", o.Scope.Key(), "org", o.Org, "until", o.Until, "reason", o.Reason)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Hour):
 		}
 	}
 }

@@ -117,6 +117,8 @@ var events = []struct {
 	{registry.EventAuthenticatorActivated, noAgent, registry.AuthenticatorChanged{}, "Another human lets the authenticator count."},
 	{registry.EventAuthenticatorEnded, noAgent, registry.AuthenticatorChanged{}, "The authenticator counts no more."},
 	{registry.EventDecision, anAgent, registry.DecisionMade{}, "Whether an act might be done, and why."},
+	{registry.EventObservationBegun, maybe, registry.ObservationChanged{}, "What grants do not cover is permitted, and recorded, from here on until a time."},
+	{registry.EventObservationEnded, maybe, registry.ObservationChanged{}, "What grants do not cover is denied again."},
 }
 
 // schema is a JSON Schema; encoding/json writes its members in order of name.
@@ -168,7 +170,7 @@ var members = map[string]schema{
 	"PrincipalStatusChanged.status": enum("active", "suspended", "left"), "RolesSet.source": enum("registry", "groups"),
 	"credential": pattern(uuid), "SignInChanged.issuer": pattern(uuid), "SponsorChanged.previous": pattern(uuid),
 	"Actor.kind": enum("principal", "pep", "agent", "registry"), "verdict": enum("permit", "deny", "step_up"),
-	"reasons[]": pattern("[a-z_]+"), "qualified_by[]": enum("unknown_action", "material", "egress", "irreversible", "verdict", "approval"),
+	"reasons[]": pattern("[a-z_]+"), "qualified_by[]": enum("unknown_action", "material", "egress", "irreversible", "verdict", "approval", "observed"),
 	"CertificateIssued.pep": maybeEmpty(uuid), "CertificateEnded.pep": maybeEmpty(uuid), "certificate": pattern(digest), "root": pattern(digest), "issuing": pattern(digest),
 	"serial": pattern("([0-9a-f]{2}){1,20}"), "CertificateIssued.kind": enum("did", "svid", "pep", "enterprise"), "CertificateIssued.issuer": pattern(digest), "names": pattern(digest),
 	"not_after": pattern(moment), "rules": pattern(digest), "config": pattern(digest), "IssuerChanged.issuer": pattern(uuid), "AgentEnrolled.issuer": maybeEmpty(uuid),
@@ -182,6 +184,7 @@ var members = map[string]schema{
 	"AssertedDecision.catalogue_digest": maybeEmpty(digest),
 	"commitments{}":                     pattern(digest), "action": maybeEmpty(`[^:]+:[^:]+`),
 	"permit": pattern(uuid), "PEPKeySet.previous": maybeEmpty(digest), "routes": pattern(digest), "report_hash": pattern(digest),
+	"ObservationChanged.scope": pattern("(org|agent):" + uuid), "ObservationChanged.until": pattern(moment), "DecisionMade.observed": {"const": true}, "AssertedDecision.observed": {"const": true},
 	"outcome": enum("executed", "failed", "not_executed", "compensated"),
 }
 
@@ -637,6 +640,18 @@ func TestRecordedEventsFit(t *testing.T) {
 			Act: capability.Act{Action: "read", Resource: capability.Resource{Type: "invoices", ID: "7"}}})
 		must(err)
 	}
+
+	_, err = h.ObserveAgent(ctx, call, payer.ID, h.Clock.Now().Add(time.Hour), "drill")
+	must(err)
+	d, err := h.PDP.Decide(ctx, pep, payer.Ask(t, pays, "read", "invoices", "7", ""))
+	must(err)
+	if !d.Observed {
+		t.Errorf("not observed: %+v", d)
+	}
+	_, err = h.UnobserveAgent(ctx, call, payer.ID)
+	must(err)
+	_, err = h.ObserveOrg(ctx, call, "", h.Clock.Now().Add(time.Hour), "drill")
+	must(err)
 
 	recorded, err := h.ListEvents(ctx, h.Operator, "", "", registry.EventFilter{Page: registry.Page{Limit: registry.MaxPage}})
 	must(err)

@@ -235,6 +235,13 @@ func bodies(commitments map[string]string) []struct {
 			Permit: id(18), DID: did, PEP: id(5), Outcome: "executed", ReportHash: fixed("report", 32), Commitments: only("report"),
 		}},
 		{registry.EventOutcomeUnknown, acme, agent, registry.Actor{Kind: registry.ActorRegistry, ID: acme}, registry.OutcomeMissed{Permit: id(19), DID: did, Audience: "https://erp.example"}},
+		{registry.EventObservationBegun, acme, agent, owner, registry.ObservationChanged{Scope: "agent:" + agent, Until: "2026-01-09T03:04:00.000Z", Reason: "onboarding"}},
+		{registry.EventDecision, acme, agent, registry.Actor{Kind: registry.ActorPEP, ID: id(5)}, registry.DecisionMade{
+			Decision: id(27), DID: did, Grant: grant, TokenHash: fixed("token", 32), ProofHash: fixed("proof under observation", 32), Audience: "https://erp.example", PEP: id(5),
+			Action: "read:ledger", Verdict: "permit", Reasons: []string{"capability_missing"}, QualifiedBy: []string{"observed"}, PolicyDigest: fixed("policy", 32), CatalogueDigest: fixed("catalogue", 32),
+			Epochs: map[string]int64{"global": 1}, Commitments: only("payload", "resource"), Observed: true,
+		}},
+		{registry.EventObservationEnded, acme, agent, owner, registry.ObservationChanged{Scope: "agent:" + agent, Until: "2026-01-09T03:04:00.000Z", Reason: "onboarding"}},
 	}
 }
 

@@ -204,14 +204,18 @@ func judgeAsserted(f *facts, policies []Reason) Decision {
 		}
 	}
 	d.Reasons = slices.Concat(d.Reasons, checkTool(f), policies, checkReversibility(f))
+	d.Observed = f.observed(d.Reasons)
 	for _, r := range d.Reasons {
+		if d.Observed {
+			break
+		}
 		if r.Code != ApprovalRequired {
 			d.Verdict = Deny
 		} else if d.Verdict == Permit {
 			d.Verdict = StepUp
 		}
 	}
-	d.QualifiedBy = qualifiedBy(f, d.Verdict)
+	d.QualifiedBy = qualifiedBy(f, d)
 	d.Qualified = len(d.QualifiedBy) > 0
 	return d
 }
@@ -302,7 +306,7 @@ func assertedDraft(call registry.Call, req Request, f *facts, d Decision) (regis
 	}
 	body := registry.AssertedDecision{
 		Decision: d.ID, PEP: f.pep.ID, Action: f.entry.Action, Verdict: string(d.Verdict), Reasons: []string{}, QualifiedBy: append([]string{}, d.QualifiedBy...),
-		PolicyDigest: d.PolicyDigest, CatalogueDigest: f.catalogue.Digest, Epochs: map[string]int64{}, Commitments: map[string]string{}, Folds: d.Verdict == Deny,
+		PolicyDigest: d.PolicyDigest, CatalogueDigest: f.catalogue.Digest, Epochs: map[string]int64{}, Commitments: map[string]string{}, Folds: d.Verdict == Deny, Observed: d.Observed,
 	}
 	for _, r := range d.Reasons {
 		body.Reasons = append(body.Reasons, string(r.Code))

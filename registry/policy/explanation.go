@@ -35,6 +35,7 @@ type Explanation struct {
 	Time     time.Time `json:"time" doc:"When it was recorded"`
 
 	Verdict     Verdict     `json:"verdict" enum:"permit,deny,step_up"`
+	Observed    bool        `json:"observed,omitempty" doc:"Permitted under observation, in spite of the reasons"`
 	Reasons     []Explained `json:"reasons" doc:"In order of precedence"`
 	QualifiedBy []string    `json:"qualified_by" doc:"Why it is evidence"`
 	Folds       bool        `json:"folds,omitempty" doc:"Repeats of the denial are counted, not recorded"`
@@ -81,7 +82,7 @@ func (p *PDP) Explanation(ctx context.Context, e registry.Event) (Explanation, e
 		slices.Sort(r.erased)
 		out = Explanation{
 			Decision: r.Decision, CID: e.CID, Index: e.Index, Time: e.Time,
-			Verdict: Verdict(r.Verdict), Reasons: r.explained(), QualifiedBy: append([]string{}, r.QualifiedBy...), Folds: r.Folds,
+			Verdict: Verdict(r.Verdict), Observed: r.Observed, Reasons: r.explained(), QualifiedBy: append([]string{}, r.QualifiedBy...), Folds: r.Folds,
 			Org: e.Org, Agent: e.Agent, DID: r.DID, Subject: r.subject, Grant: r.Grant, TokenHash: r.TokenHash, PEP: r.PEP, Audience: r.Audience,
 			Action: r.Action, Resource: r.resource, Domain: r.context.Domain, Workflow: r.context.Workflow, Tool: r.context.Tool, Erased: r.erased,
 			PolicyDigest: r.PolicyDigest, CatalogueDigest: r.CatalogueDigest, Epochs: r.Epochs, Approval: r.Approval, Approvers: r.Approvers,

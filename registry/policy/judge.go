@@ -65,18 +65,22 @@ func judge(f *facts) Decision {
 	for _, c := range checks {
 		d.Reasons = append(d.Reasons, c.run(f)...)
 	}
+	d.Observed = f.observed(d.Reasons)
 	d.Reasons = f.approval.lift(d.Reasons)
 	if f.proof.code != "" && !f.insider() {
 		d.Reasons = checkPossession(f) // who proves nothing is told nothing of the agent
 	}
 	for _, r := range d.Reasons {
+		if d.Observed {
+			break
+		}
 		if !ofApproval(r.Code) {
 			d.Verdict = Deny
 		} else if d.Verdict == Permit {
 			d.Verdict = StepUp
 		}
 	}
-	d.QualifiedBy = qualifiedBy(f, d.Verdict)
+	d.QualifiedBy = qualifiedBy(f, d)
 	d.Qualified = len(d.QualifiedBy) > 0
 	f.bind(&d)
 	return d
@@ -333,7 +337,7 @@ func checkReversibility(f *facts) []Reason {
 
 // qualifiedBy says why a decision must be evidence: it materially affects
 // systems, data, people or compliance, or it is not a permit.
-func qualifiedBy(f *facts, v Verdict) (out []string) {
+func qualifiedBy(f *facts, d Decision) (out []string) {
 	add := func(yes bool, why string) {
 		if yes {
 			out = append(out, why)
@@ -344,7 +348,8 @@ func qualifiedBy(f *facts, v Verdict) (out []string) {
 	add(f.entry.Material, "material")
 	add(f.entry.Egress, "egress")
 	add(f.entry.Reversibility == registry.Irreversible, "irreversible")
-	add(v != Permit, "verdict")
-	add(v == Permit && f.approval.lifts, "approval")
+	add(d.Verdict != Permit, "verdict")
+	add(d.Verdict == Permit && f.approval.lifts, "approval")
+	add(d.Observed, "observed")
 	return out
 }

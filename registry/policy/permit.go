@@ -23,6 +23,9 @@ func (p *PDP) mint(req Request, f *facts, act string, d *Decision) error {
 	}
 	iat := f.now.Unix()
 	exp := min(iat+int64(capability.PermitLife/time.Second), f.grant.Expires.Unix(), f.chain.Leaf().Claims().Expires)
+	if d.Observed {
+		exp = min(exp, f.observedUntil().Unix())
+	}
 	var err error
 	d.Permit, err = capability.SignPermit(p.permits, p.permitKey, capability.PermitClaims{
 		Issuer: p.Origin, Audience: f.proof.audience, Subject: req.Subject, Confirm: capability.Confirmed{Thumbprint: f.proof.thumbprint},

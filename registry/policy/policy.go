@@ -177,7 +177,8 @@ type Context struct {
 type Decision struct {
 	ID           string             `json:"id"` // UUIDv7
 	Verdict      Verdict            `json:"verdict"`
-	Reasons      []Reason           `json:"reasons"` // all of them, in order; empty for permit
+	Reasons      []Reason           `json:"reasons"`            // all of them, in order; empty for permit, unless it is observed
+	Observed     bool               `json:"observed,omitempty"` // permitted in spite of the reasons, which are of coverage (Relaxed)
 	Qualified    bool               `json:"qualified"`
 	QualifiedBy  []string           `json:"qualified_by,omitempty"`
 	PolicyDigest string             `json:"policy_digest"`
@@ -199,7 +200,7 @@ var PolicyDigest = func() string {
 	for i, c := range checks {
 		names[i] = c.name
 	}
-	form, err := canon.Marshal(map[string]any{"checks": names, "version": 3})
+	form, err := canon.Marshal(map[string]any{"checks": names, "version": 4})
 	if err != nil {
 		panic(err) // constant input
 	}

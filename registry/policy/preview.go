@@ -124,7 +124,11 @@ func (p past) judge(e registry.Event) (Changed, error) {
 		out.Reasons = append(out.Reasons, Reason{Code: PolicyNoPermit})
 	}
 	out.Would = Permit
-	for _, code := range append(r.others(), codes(out.Reasons)...) {
+	all := append(r.others(), codes(out.Reasons)...)
+	if r.Observed && !slices.ContainsFunc(all, func(c Code) bool { return !Relaxed(c) }) {
+		return out, nil // it still would be observed
+	}
+	for _, code := range all {
 		if code != ApprovalRequired {
 			out.Would = Deny
 		} else if out.Would == Permit {

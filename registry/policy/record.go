@@ -124,7 +124,7 @@ func repeated(tx registry.Tx, c registry.Caller, f *facts, now Decision, digest 
 	if err := json.Unmarshal(use.Answer, &d); err != nil {
 		return nil, err
 	}
-	if d.Verdict == Permit && !slices.Equal(d.Epochs, f.epochs) {
+	if d.Verdict == Permit && !slices.Equal(d.Epochs, f.epochs) || d.Observed && !now.Observed {
 		return nil, errReplayed
 	}
 	d.Repeated = true
@@ -254,7 +254,7 @@ func (p *PDP) draft(call registry.Call, req Request, f *facts, d Decision) (regi
 		Decision: d.ID, DID: f.agent.DID, ProofHash: f.proof.hash, Audience: f.proof.audience,
 		Action: f.recordedAction(), Verdict: string(d.Verdict), Reasons: []string{}, QualifiedBy: append([]string{}, d.QualifiedBy...),
 		PolicyDigest: d.PolicyDigest, CatalogueDigest: f.catalogue.Digest, Epochs: map[string]int64{}, Commitments: map[string]string{},
-		Folds: d.Verdict == Deny, Approval: d.Approval,
+		Folds: d.Verdict == Deny, Approval: d.Approval, Observed: d.Observed,
 	}
 	if d.Approval != "" {
 		body.Approvers = f.approval.approvers

@@ -42,6 +42,7 @@ type Replay struct {
 // Judged is a verdict with its reasons and what it was made by.
 type Judged struct {
 	Verdict         Verdict     `json:"verdict" enum:"permit,deny,step_up"`
+	Observed        bool        `json:"observed,omitempty" doc:"A permit under observation, in spite of the reasons"`
 	Reasons         []Explained `json:"reasons"`
 	PolicyDigest    string      `json:"policy_digest"`
 	CatalogueDigest string      `json:"catalogue_digest"`
@@ -100,7 +101,7 @@ func (p *PDP) Replay(ctx context.Context, e registry.Event) (Replay, error) {
 		}
 		out = Replay{
 			Decision: r.Decision, CID: e.CID, Index: e.Index, Time: e.Time, Same: r.matches(d),
-			Then: Judged{Verdict(r.Verdict), r.explained(), r.PolicyDigest, r.CatalogueDigest}, Now: f.judged(d),
+			Then: Judged{Verdict(r.Verdict), r.Observed, r.explained(), r.PolicyDigest, r.CatalogueDigest}, Now: f.judged(d),
 			Added: without(explained(d.Reasons), r.explained()), Gone: without(r.explained(), explained(d.Reasons)), Epochs: []EpochMoved{},
 			Assumed: again.assumed,
 		}
@@ -129,7 +130,7 @@ func (p *PDP) Replay(ctx context.Context, e registry.Event) (Replay, error) {
 }
 
 func (f *facts) judged(d Decision) Judged {
-	return Judged{d.Verdict, explained(d.Reasons), d.PolicyDigest, f.catalogue.Digest}
+	return Judged{d.Verdict, d.Observed, explained(d.Reasons), d.PolicyDigest, f.catalogue.Digest}
 }
 
 // replayable says why the decision cannot be judged again.
@@ -243,7 +244,7 @@ func (a *rehearsal) agents(f *facts, by *rules) (*facts, Decision, error) {
 	if err := a.prove(f, proof); err != nil {
 		return fail(err)
 	}
-	if err := a.surround(f); err != nil {
+	if err := f.surround(a.tx); err != nil {
 		return fail(err)
 	}
 	if err := a.approve(f); err != nil {
@@ -293,12 +294,12 @@ func (a *rehearsal) assumeTool(f *facts) {
 	f.context.Tool, a.assumed = f.entry.Pin, []string{"tool"}
 }
 
-// surround gives the facts the resource as policies see it.
-func (a *rehearsal) surround(f *facts) error {
+// surround gives the facts the resource as policies see it, in a snapshot.
+func (f *facts) surround(tx registry.Tx) error {
 	if f.rules == nil || f.rules.set == nil {
 		return nil
 	}
-	list, groups, err := entitiesOf(a.tx, f.agent.Org, registry.EntityRef(f.act.Resource))
+	list, groups, err := entitiesOf(tx, f.agent.Org, registry.EntityRef(f.act.Resource))
 	switch {
 	case errors.Is(err, errGroups):
 		f.rules = &rules{broken: true, digest: f.rules.digest}
@@ -473,7 +474,7 @@ func scopesMoved(e registry.Event) ([]registry.Scope, error) {
 	}
 	begins := func(prefix string) bool { return strings.HasPrefix(e.Type, prefix) }
 	switch {
-	case begins("kill."), e.Type == registry.EventGrantRevoked, e.Type == registry.EventLinkRevoked:
+	case begins("kill."), begins("observation."), e.Type == registry.EventGrantRevoked, e.Type == registry.EventLinkRevoked:
 		if err := canon.UnmarshalOpen(e.Artifact, &artifact); err != nil {
 			return nil, err
 		}

@@ -187,12 +187,13 @@ func (s *standing) read(tx registry.Tx, did string, chain *capability.Chain, ten
 // revoked. A change of any of them moves an epoch that readAuthority reads. Where the
 // leaf is for a key, the agent is the nearest above that is registered.
 func (s *standing) readChain(tx registry.Tx, did string, chain *capability.Chain) error {
-	g, err := tx.Grant(chain.Root().Claims().ID)
-	if err == nil {
+	switch g, err := tx.Grant(chain.Root().Claims().ID); {
+	case err == nil:
 		s.grant = &g
-	} else if !errors.Is(err, registry.NotFound) {
+	case !errors.Is(err, registry.NotFound):
 		return err
 	}
+	var err error
 	var hashes []string
 	for i, link := range chain.Links() {
 		var a *registry.Agent
