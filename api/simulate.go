@@ -10,7 +10,6 @@ import (
 	"github.com/writ-registry/writ/api/problem"
 	"github.com/writ-registry/writ/registry"
 	"github.com/writ-registry/writ/registry/capability"
-	"github.com/writ-registry/writ/registry/cedar"
 	"github.com/writ-registry/writ/registry/policy"
 )
 
@@ -75,12 +74,12 @@ func (s *server) simulate(ctx context.Context, call registry.Call, in *struct{ B
 	}
 	if b.Policies != nil {
 		t.Policies, _, err = s.Registry.ValidatePolicies(ctx, call.Caller, a.Org, *b.Policies)
-		var faults cedar.Faults
-		if errors.As(err, &faults) {
-			p := policyProblem(err).(*problem.Problem)
-			p.Field = "/policies"
-			return nil, p
-		} else if err != nil {
+		if err != nil {
+			err = policyProblem(err)
+			var p *problem.Problem
+			if errors.As(err, &p) {
+				p.Field = "/policies"
+			}
 			return nil, err
 		}
 	}

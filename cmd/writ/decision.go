@@ -108,7 +108,7 @@ func showReplay(s *screen, r client.Replay) {
 		}
 	}
 	for _, e := range r.Epochs {
-		s.fields(strings.TrimSuffix(string(e.Scope.Kind)+" "+e.Scope.ID, " "), fmt.Sprintf("%d -> %d", e.Then, e.Now))
+		s.fields(strings.TrimSuffix(e.Scope.Kind+" "+e.Scope.ID, " "), fmt.Sprintf("%d -> %d", e.Then, e.Now))
 		for _, by := range e.Events {
 			s.printf("    %s  %s  %s\n", by.Time.Format(time.RFC3339), printable(by.Type), by.CID)
 		}

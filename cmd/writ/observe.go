@@ -32,7 +32,7 @@ itself, within 30 days.
 	var reason string
 	start := conn.ranged("start [AGENT]", "Begin an observation", "  writ observe start courier.agent.json --for 72h --reason onboarding\n  writ observe start --org acme --for 24h --reason migration",
 		func(cmd *cobra.Command, c *client.Client, args []string) error {
-			return observe(cmd, conn, c, org, args, func(ref string) (client.Change[client.Agent], error) {
+			return observe(cmd, conn, org, args, func(ref string) (client.Change[client.Agent], error) {
 				return c.ObserveAgent(cmd.Context(), ref, time.Now().Add(lasting), reason)
 			}, func() (client.Change[client.Org], error) {
 				return c.ObserveOrg(cmd.Context(), org, time.Now().Add(lasting), reason)
@@ -45,7 +45,7 @@ itself, within 30 days.
 	}
 	stop := conn.ranged("stop [AGENT]", "End an observation", "  writ observe stop courier.agent.json\n  writ observe stop --org acme",
 		func(cmd *cobra.Command, c *client.Client, args []string) error {
-			return observe(cmd, conn, c, org, args, func(ref string) (client.Change[client.Agent], error) {
+			return observe(cmd, conn, org, args, func(ref string) (client.Change[client.Agent], error) {
 				return c.UnobserveAgent(cmd.Context(), ref)
 			}, func() (client.Change[client.Org], error) {
 				return c.UnobserveOrg(cmd.Context(), org)
@@ -84,7 +84,7 @@ func (c *connection) ranged(use, short, example string, run func(*cobra.Command,
 	return cmd
 }
 
-func observe(cmd *cobra.Command, conn *connection, c *client.Client, org string, args []string,
+func observe(cmd *cobra.Command, conn *connection, org string, args []string,
 	agent func(ref string) (client.Change[client.Agent], error), whole func() (client.Change[client.Org], error),
 ) error {
 	if (org == "") == (len(args) == 0) {
