@@ -31,6 +31,7 @@ type TemplatePath struct {
 type NewTemplate struct {
 	Description    string   `json:"description,omitempty"`
 	Capabilities   string   `json:"capabilities" example:"read:invoices; create:shipment(max_weight<=500); execute:none"`
+	Budgets        []string `json:"budgets,omitempty" maxItems:"8" doc:"What all who act under a grant share" example:"[\"sum(pay:invoice, amount) <= 10000 per 24h\"]"`
 	Audience       []string `json:"audience,omitempty" doc:"Ids of resource servers"`
 	Domain         string   `json:"domain,omitempty"`
 	Workflow       string   `json:"workflow,omitempty"`
@@ -51,7 +52,7 @@ func (s *server) putTemplate(ctx context.Context, call registry.Call, in *struct
 }) (*changed[TemplateAnswer], error) {
 	b := in.Body
 	out, err := s.Registry.PutGrantTemplate(ctx, call, in.Org, registry.GrantTemplate{
-		Name: in.Name, Description: b.Description, Capabilities: b.Capabilities, Audience: b.Audience, Domain: b.Domain, Workflow: b.Workflow,
+		Name: in.Name, Description: b.Description, Capabilities: b.Capabilities, Budgets: b.Budgets, Audience: b.Audience, Domain: b.Domain, Workflow: b.Workflow,
 		AuthorityLevel: b.AuthorityLevel, Delegation: b.Delegation, Lifetime: b.Lifetime,
 	})
 	if err != nil {

@@ -29,14 +29,7 @@ type AgentCoverage struct {
 	Agent    string `json:"agent"`
 	DID      string `json:"did"`
 	Observed int    `json:"observed"`
-	Template struct {
-		Name           string   `json:"name"`
-		Capabilities   string   `json:"capabilities"`
-		Audience       []string `json:"audience"`
-		Domain         string   `json:"domain,omitempty"`
-		Workflow       string   `json:"workflow,omitempty"`
-		AuthorityLevel int      `json:"authority_level"`
-	} `json:"template"`
+	Template GrantTemplate `json:"template"`
 	Open   []string `json:"open,omitempty"`   // verb:type with any arguments
 	Unsaid []string `json:"unsaid,omitempty"` // verb:type that no capability can name
 	Lacks  struct {

@@ -13,6 +13,7 @@ type GrantTemplate struct {
 	Name           string    `json:"name"`
 	Description    string    `json:"description,omitempty"`
 	Capabilities   string    `json:"capabilities"`
+	Budgets        []string  `json:"budgets,omitempty"`
 	Audience       []string  `json:"audience,omitempty"`
 	Domain         string    `json:"domain,omitempty"`
 	Workflow       string    `json:"workflow,omitempty"`

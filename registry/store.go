@@ -337,7 +337,7 @@ type PermitTx interface {
 	ListPermits(PermitFilter) ([]Permit, error)
 	InsertPermit(Permit) error
 	UpdatePermit(Permit) error
-	DuePermits(now time.Time, limit int) ([]Permit, error)                 // whose Due has come, the oldest first
+	DuePermits(now time.Time, limit int) ([]Permit, error) // whose Due has come, the oldest first
 	// UndoablePermits returns those whose Undoable is after now, of an agent or of its
 	// descendants, too.
 	UndoablePermits(agent string, descendants bool, now time.Time, p Page) ([]Permit, error)

@@ -17,14 +17,15 @@ import (
 type GrantTemplate struct {
 	Name           string    `json:"name"` // 1 to 64 of [a-z0-9._-], unique in the org
 	Description    string    `json:"description,omitempty"`
-	Capabilities   string    `json:"capabilities"` // canonical text form
+	Capabilities   string    `json:"capabilities"`      // canonical text form
+	Budgets        []string  `json:"budgets,omitempty"` // canonical text form
 	Audience       []string  `json:"audience,omitempty"`
 	Domain         string    `json:"domain,omitempty"`
 	Workflow       string    `json:"workflow,omitempty"`
 	AuthorityLevel *int      `json:"authority_level,omitempty"`
 	Delegation     int       `json:"delegation,omitempty"`
 	Lifetime       int64     `json:"lifetime,omitempty"` // seconds from not_before to expires
-	Updated        time.Time `json:"updated"`
+	Updated        time.Time `json:"updated,omitzero"`
 }
 
 // PutGrantTemplate makes a template anew. The org's policy authors and registrars
@@ -92,6 +93,7 @@ func (t GrantTemplate) fill(in NewGrant) (NewGrant, error) {
 	level := cmp.Or(in.AuthorityLevel, t.AuthorityLevel)
 	for field, both := range map[string]bool{
 		"/capabilities":    in.Capabilities != "",
+		"/budgets":         len(t.Budgets) > 0 && len(in.Budgets) > 0,
 		"/audience":        len(t.Audience) > 0 && len(in.Audience) > 0,
 		"/domain":          t.Domain != "" && in.Domain != "",
 		"/workflow":        t.Workflow != "" && in.Workflow != "",
@@ -105,6 +107,9 @@ func (t GrantTemplate) fill(in NewGrant) (NewGrant, error) {
 	}
 	if len(t.Audience) > 0 {
 		in.Audience = slices.Clone(t.Audience)
+	}
+	if len(t.Budgets) > 0 {
+		in.Budgets = slices.Clone(t.Budgets)
 	}
 	in.Capabilities, in.AuthorityLevel = t.Capabilities, level
 	in.Domain, in.Workflow, in.Delegation = cmp.Or(t.Domain, in.Domain), cmp.Or(t.Workflow, in.Workflow), cmp.Or(t.Delegation, in.Delegation)
@@ -120,6 +125,11 @@ func (t *GrantTemplate) check() error {
 		return &Error{Kind: Malformed, Field: "/capabilities", Detail: err.Error(), Err: err}
 	}
 	t.Capabilities = caps.String()
+	budgets, err := capability.ParseBudgets(t.Budgets)
+	if err != nil {
+		return &Error{Kind: Malformed, Field: "/budgets", Detail: err.Error(), Err: err}
+	}
+	t.Budgets = budgets.Texts()
 	if err := first(checkWord("/name", t.Name), checkText("/description", t.Description, maxText, false)); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func TestGrantTemplate(t *testing.T) {
 	}
 	reader := registry.GrantTemplate{
 		Name: "reader", Capabilities: "read:invoices;execute:none", Audience: []string{"https://erp.example"}, Domain: "finance",
-		AuthorityLevel: &level, Delegation: 2, Lifetime: 3600,
+		AuthorityLevel: &level, Delegation: 2, Lifetime: 3600, Budgets: []string{"count(read:invoices)<=10 per 3600s"},
 	}
 	first := put(reader)
 	if len(first.Events) != 1 || first.Value.Capabilities != "execute:none; read:invoices" && first.Value.Capabilities != "read:invoices; execute:none" {
@@ -46,15 +46,17 @@ func TestGrantTemplate(t *testing.T) {
 	got := g.Value
 	want := registry.Grant{
 		Capabilities: first.Value.Capabilities, Audience: []string{"https://erp.example"}, Domain: "finance", Workflow: "closing", Delegation: 2, Expires: got.NotBefore.Add(time.Hour),
+		Budgets: []string{"count(read:invoices) <= 10 per 1h"},
 	}
 	if diff := cmp.Diff(want, registry.Grant{Capabilities: got.Capabilities, Audience: got.Audience, Domain: got.Domain, Workflow: got.Workflow,
-		AuthorityLevel: got.AuthorityLevel, Delegation: got.Delegation, Expires: got.Expires}); diff != "" {
+		AuthorityLevel: got.AuthorityLevel, Delegation: got.Delegation, Expires: got.Expires, Budgets: got.Budgets}); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	one := 1
 	for field, in := range map[string]registry.NewGrant{
 		"/capabilities":    {Capabilities: "read:invoices"},
 		"/audience":        {Audience: []string{"https://erp.example"}},
+		"/budgets":         {Budgets: []string{"count(*) <= 5"}},
 		"/domain":          {Domain: "finance"},
 		"/authority_level": {AuthorityLevel: &one},
 		"/delegation":      {Delegation: 1},

@@ -369,6 +369,17 @@ func (r *reader) check() {
 	for i, a := range r.m.Catalogue {
 		once(fmt.Sprintf("catalogue[%d]", i), a.Action)
 	}
+	for i := range r.m.Templates {
+		t := &r.m.Templates[i]
+		if len(t.Budgets) == 0 {
+			continue
+		}
+		budgets, err := capability.ParseBudgets(t.Budgets)
+		if err != nil {
+			r.faults = append(r.faults, r.m.fault(fmt.Sprintf("templates[%d].budgets", i), "%s", err))
+		}
+		t.Budgets = budgets.Texts() // as the registry keeps them
+	}
 	for i := range r.m.Entities {
 		e := &r.m.Entities[i]
 		if len(e.Properties) == 0 {

@@ -52,7 +52,8 @@ itself, within 30 days.
 			})
 		})
 	var since time.Duration
-	report := conn.ranged("report [AGENT]", "Print the grants that would have covered what was observed", "  writ observe report courier.agent.json --since 72h\n  writ observe report --org acme --json",
+	var save bool
+	report := conn.ranged("report [AGENT]", "Print the grants that would have covered what was observed", "  writ observe report courier.agent.json --since 72h --save\n  writ observe report --org acme --json",
 		func(cmd *cobra.Command, c *client.Client, args []string) error {
 			ref, err := orgOrOwn(cmd, c, org)
 			agent := ""
@@ -70,9 +71,23 @@ itself, within 30 days.
 			if err != nil {
 				return err
 			}
-			return conn.say(cmd, r, func(s *screen) { showCoverage(s, r) })
+			for _, a := range r.Agents {
+				if !save || a.Template.Capabilities == "" {
+					continue
+				}
+				if _, err := c.PutGrantTemplate(cmd.Context(), ref, a.Template); err != nil {
+					return fmt.Errorf("template %s: %w", a.Template.Name, err)
+				}
+			}
+			return conn.say(cmd, r, func(s *screen) {
+				showCoverage(s, r)
+				if save {
+					s.printf("The templates are saved: writ grant issue --template NAME\n")
+				}
+			})
 		})
 	report.Flags().DurationVar(&since, "since", 0, "how far back (default: all)")
+	report.Flags().BoolVar(&save, "save", false, "save them as grant templates of the org")
 	cmd.AddCommand(start, stop, report)
 	return cmd
 }
@@ -134,7 +149,7 @@ func showCoverage(s *screen, r client.Coverage) {
 			level = strconv.Itoa(a.Lacks.Level)
 		}
 		s.fields("agent", a.DID, "observed", strconv.Itoa(a.Observed), "capabilities", t.Capabilities, "for", strings.Join(t.Audience, ", "), "domain", t.Domain,
-			"workflow", t.Workflow, "level", strconv.Itoa(t.AuthorityLevel), "with any arguments", strings.Join(a.Open, ", "), "not to be said", strings.Join(a.Unsaid, ", "),
+			"workflow", t.Workflow, "level", strconv.Itoa(*t.AuthorityLevel), "with any arguments", strings.Join(a.Open, ", "), "not to be said", strings.Join(a.Unsaid, ", "),
 			"not approved for", strings.Join(slices.Concat(a.Lacks.Domains, a.Lacks.Workflows), ", "), "needs level", level)
 	}
 	s.printf("%d decisions were observed; %d without their inputs, %d about others than agents\n", r.Observed, r.Skipped, r.Others)

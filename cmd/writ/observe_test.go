@@ -33,10 +33,14 @@ func TestObserveCommands(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 	writ(t, "observe", "report").want(t, 0, "courier-observed", "1 decisions were observed")
+	writ(t, "observe", "report", file, "--save").want(t, 0, "templates are saved")
 	writ(t, "observe", "stop", file).want(t, 0, "event")
 	writ(t, "decision", "replay", asked.Context.ID).want(t, 0, "deny now", "observation.ended")
 	writ(t, "simulate", file, "read", "invoices/7").want(t, 0, "deny", "capability_missing", "possession")
 	writ(t, "simulate", file, "read", "invoices/7", "--capabilities", "read:invoices").want(t, 0, "permit", "grant")
+	writ(t, "grant", "issue", "--agent", file, "--template", "courier-observed").want(t, 0)
+	writ(t, "simulate", file, "read", "invoices/7", "--args", `{"year":2026}`).want(t, 0, "permit")
+	writ(t, "simulate", file, "read", "invoices/7", "--args", `{"year":2027}`).want(t, 0, "deny", "argument_refused")
 	writ(t, "observe", "start", "--org", "operator", "--for", "1h", "--reason", "drill").want(t, 0, "UNDER OBSERVATION")
 	writ(t, "observe", "stop", "--org", "operator").want(t, 0, "event")
 }

@@ -98,6 +98,7 @@ says is left to who issues a grant.`
   writ template set shipper "create:shipment(weight<=500)" --audience https://erp.example --domain freight`
 	f := cmd.Flags()
 	f.StringVar(&in.Description, "description", "", "what it is for, for people")
+	f.StringArrayVar(&in.Budgets, "budget", nil, "bound that all who act under a grant share; repeatable")
 	f.StringSliceVar(&in.Audience, "audience", nil, "resource server that grants are for; repeatable")
 	f.StringVar(&in.Domain, "domain", "", "business domain")
 	f.StringVar(&in.Workflow, "workflow", "", "workflow")
@@ -119,6 +120,6 @@ func showTemplate(s *screen, t client.GrantTemplate) {
 	if t.Lifetime > 0 {
 		lifetime = (time.Duration(t.Lifetime) * time.Second).String()
 	}
-	s.fields("for", t.Description, "capabilities", t.Capabilities, "audience", strings.Join(t.Audience, ", "), "domain", t.Domain, "workflow", t.Workflow,
+	s.fields("for", t.Description, "capabilities", t.Capabilities, "budgets", strings.Join(t.Budgets, "; "), "audience", strings.Join(t.Audience, ", "), "domain", t.Domain, "workflow", t.Workflow,
 		"level", level, "links under it", delegation, "good for", lifetime)
 }

@@ -28,15 +28,18 @@ func (p *PDP) readBudgets(ctx context.Context, f *facts) error {
 	if len(f.budgets) == 0 {
 		return nil
 	}
-	return p.Store.View(ctx, func(tx registry.Tx) (err error) {
-		for i := range f.budgets {
-			b := &f.budgets[i]
-			if b.Used, err = tx.Reserved(b.Window); err != nil {
-				return err
-			}
+	return p.Store.View(ctx, f.readBalances)
+}
+
+// readBalances reads how much of the budgets that were found is taken, in a snapshot.
+func (f *facts) readBalances(tx registry.Tx) (err error) {
+	for i := range f.budgets {
+		b := &f.budgets[i]
+		if b.Used, err = tx.Reserved(b.Window); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // findBudgets measures the act by the budgets of the chain, root first. Nobody's budgets

@@ -378,3 +378,47 @@ func TestBudgetBeforeHumans(t *testing.T) {
 		t.Errorf("%s left, want 40", left)
 	}
 }
+
+// TestBudgetsEverywhere: what searches find, simulations say and replays repeat knows of
+// budgets, and takes nothing of them.
+func TestBudgetsEverywhere(t *testing.T) {
+	p := newPurse(t, "sum(pay:invoice, amount) <= 100")
+	found := func(amount string) bool {
+		t.Helper()
+		ids := find(t, p.House, p.gate, policy.Query{For: policy.Subjects, Request: policy.Request{SubjectType: "agent", Act: capability.Act{
+			Action: "pay", Resource: capability.Resource{Type: "invoice", ID: "7"}, Arguments: json.RawMessage(`{"amount":` + amount + `}`),
+		}}}, 10)
+		return slices.Contains(ids, p.agent.DID)
+	}
+	simulated := func(amount string) policy.Simulation {
+		t.Helper()
+		s, err := p.PDP.Simulate(t.Context(), policy.Trial{Agent: p.agent.Agent, Grant: p.grant.ID, Act: capability.Act{
+			Action: "pay", Resource: capability.Resource{Type: "invoice", ID: "7"}, Arguments: json.RawMessage(`{"amount":` + amount + `}`),
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if !found("100") || found("101") || simulated("100").Verdict != policy.Permit || simulated("101").Verdict != policy.Deny {
+		t.Error("a full budget")
+	}
+	first := p.pay(t, "60")
+	permitted(t, first)
+	if found("41") || !found("40") || simulated("41").Reasons[0].Code != policy.BudgetExhausted || simulated("40").Verdict != policy.Permit {
+		t.Errorf("40 are left; of 41: %+v", simulated("41"))
+	}
+	second := p.pay(t, "40")
+	permitted(t, second)
+	third := p.pay(t, "1")
+	denied(t, third, policy.BudgetExhausted)
+	for i, d := range []policy.Decision{first, second, third} {
+		if r := replay(t, p.House, d); !r.Same {
+			t.Errorf("decision %d by what was taken then: %+v", i, r)
+		}
+	}
+	if left := p.left(t); len(left) != 1 {
+		t.Errorf("left %v", left)
+	}
+	permitted(t, p.pay(t, "0"))
+}

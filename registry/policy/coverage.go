@@ -27,23 +27,13 @@ type Coverage struct {
 // AgentCoverage is a grant that would have covered what one agent did under observation.
 // It covers what was seen and may be too wide, or too narrow: somebody has to read it.
 type AgentCoverage struct {
-	Agent    string        `json:"agent"`
-	DID      string        `json:"did"`
-	Observed int           `json:"observed"`
-	Template GrantTemplate `json:"template"`
-	Open     []string      `json:"open,omitempty" doc:"verb:type of capabilities with any arguments: what was seen cannot be said more closely"`
-	Unsaid   []string      `json:"unsaid,omitempty" doc:"verb:type that no capability can name"`
-	Lacks    Lacks         `json:"lacks,omitzero" doc:"What the agent itself is not approved for"`
-}
-
-// GrantTemplate is the shape of a grant, without whom it is for and how long.
-type GrantTemplate struct {
-	Name           string   `json:"name"`
-	Capabilities   string   `json:"capabilities"`
-	Audience       []string `json:"audience"`
-	Domain         string   `json:"domain,omitempty"`
-	Workflow       string   `json:"workflow,omitempty"`
-	AuthorityLevel int      `json:"authority_level"`
+	Agent    string                 `json:"agent"`
+	DID      string                 `json:"did"`
+	Observed int                    `json:"observed"`
+	Template registry.GrantTemplate `json:"template" doc:"As put-template takes it"`
+	Open     []string               `json:"open,omitempty" doc:"verb:type of capabilities with any arguments: what was seen cannot be said more closely"`
+	Unsaid   []string               `json:"unsaid,omitempty" doc:"verb:type that no capability can name"`
+	Lacks    Lacks                  `json:"lacks,omitzero" doc:"What the agent itself is not approved for"`
 }
 
 // Lacks is what no grant gives: a registrar has to approve the agent for it.
@@ -145,7 +135,7 @@ func (c *Coverage) read(ctx context.Context, tx registry.Tx, f registry.EventFil
 
 // covering makes the narrowest grant that the text form has for what was seen.
 func covering(a registry.Agent, catalogue registry.Catalogue, acts []*recorded) AgentCoverage {
-	out := AgentCoverage{Agent: a.ID, DID: a.DID, Observed: len(acts), Template: GrantTemplate{Name: templateName(a.Name), Audience: []string{}}}
+	out := AgentCoverage{Agent: a.ID, DID: a.DID, Observed: len(acts), Template: registry.GrantTemplate{Name: templateName(a.Name), Description: "what " + a.Name + " did under observation"}}
 	byAction := map[string][]capability.Act{}
 	domains, workflows, audiences := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	level := 0
@@ -181,7 +171,7 @@ func covering(a registry.Agent, catalogue registry.Catalogue, acts []*recorded) 
 	t.Audience = append(t.Audience, slices.Sorted(maps.Keys(audiences))...)
 	t.Domain, out.Lacks.Domains = narrowest(domains, a.Domains)
 	t.Workflow, out.Lacks.Workflows = narrowest(workflows, a.Workflows)
-	t.AuthorityLevel = level
+	t.AuthorityLevel = &level
 	if level > a.AuthorityLevel {
 		out.Lacks.Level = level
 	}

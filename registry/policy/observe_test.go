@@ -26,7 +26,7 @@ func TestRelaxed(t *testing.T) {
 		policy.GrantRevoked: false, policy.GrantNotYetValid: false, policy.GrantExpired: false, policy.AudienceRefused: false,
 		policy.CapabilityNone: false, policy.CapabilityMissing: true, policy.ArgumentRefused: true,
 		policy.DomainRefused: true, policy.WorkflowRefused: true, policy.LevelTooLow: true,
-		policy.ContextRefused: false, policy.ToolChanged: false, policy.PolicyForbid: false, policy.PolicyError: false, policy.PolicyNoPermit: true,
+		policy.ContextRefused: false, policy.ToolChanged: false, policy.PolicyForbid: false, policy.PolicyError: false, policy.PolicyNoPermit: true, policy.BudgetExhausted: false, policy.BudgetUnmeasured: false,
 		policy.ApprovalRequired: false, policy.SubjectUnsupported: false, policy.ApprovalUnknown: false, policy.ApprovalPending: false,
 		policy.ApprovalDenied: false, policy.ApprovalMismatch: false, policy.ApprovalExpired: false, policy.ApprovalConsumed: false, policy.ApproverGone: false,
 		policy.IssuerUntrusted: false, policy.IssuerUnknown: false, policy.IssuerAlarmed: false, policy.TrustEnded: false, policy.VouchingRefused: false,
@@ -316,7 +316,7 @@ func TestCoverage(t *testing.T) {
 	if text := got.Template.Capabilities; text != capability.MustParse(want).String() {
 		t.Errorf("got  %s\nwant %s", text, want)
 	}
-	if l := got.Lacks; got.Template.Domain != "finance" || got.Template.Workflow != "close" || got.Template.AuthorityLevel != 3 || l.Level != 3 || !slices.Equal(l.Domains, []string{"finance"}) || !slices.Equal(l.Workflows, []string{"close"}) ||
+	if l := got.Lacks; got.Template.Domain != "finance" || got.Template.Workflow != "close" || *got.Template.AuthorityLevel != 3 || l.Level != 3 || !slices.Equal(l.Domains, []string{"finance"}) || !slices.Equal(l.Workflows, []string{"close"}) ||
 		!slices.Equal(got.Template.Audience, []string{registrytest.Origin}) {
 		t.Errorf("%+v", got)
 	}

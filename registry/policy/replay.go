@@ -244,6 +244,15 @@ func (a *rehearsal) agents(f *facts, by *rules) (*facts, Decision, error) {
 	if err := a.prove(f, proof); err != nil {
 		return fail(err)
 	}
+	f.findBudgets()
+	for i := range f.budgets { // what was taken of them since is not of that moment
+		b := &f.budgets[i]
+		at := slices.IndexFunc(a.r.budgets, func(was budgeted) bool { return was.Link == b.Link && was.Budget == b.Budget })
+		if at < 0 {
+			return fail(fmt.Errorf("decision %s: what was left of the budget %s is not kept", a.r.Decision, b.Budget))
+		}
+		b.Used = a.r.budgets[at].Used
+	}
 	if err := f.surround(a.tx); err != nil {
 		return fail(err)
 	}

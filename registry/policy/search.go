@@ -300,6 +300,10 @@ func (s *search) byGrant(req Request, g registry.Grant) (did string, err error) 
 				return "", err
 			}
 		}
+		f.findBudgets()
+		if err := f.readBalances(s.tx); err != nil {
+			return "", err
+		}
 		if judge(f).Verdict == Permit {
 			return f.agent.DID, nil
 		}

@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -194,5 +195,6 @@ func (p *PDP) suppose(tx registry.Tx, t Trial, g *registry.Grant, authority uint
 			f.pep.ContextKeys = append(f.pep.ContextKeys, "tool")
 		}
 	}
-	return f, f.surround(tx)
+	f.findBudgets()
+	return f, errors.Join(f.readBalances(tx), f.surround(tx))
 }
