@@ -193,7 +193,7 @@ func TestEvaluationShape(t *testing.T) {
 	w.refused(w.do("GET", evaluation, nil), 405, "method-not-allowed", "")
 
 	meta := w.do("GET", "/.well-known/authzen-configuration", nil).json(t)
-	if meta["policy_decision_point"] != w.Origin || meta["access_evaluation_endpoint"] != w.Origin+evaluation || meta["access_evaluations_endpoint"] != w.Origin+evaluation+"s" || len(meta) != 6 {
+	if meta["policy_decision_point"] != w.Origin || meta["access_evaluation_endpoint"] != w.Origin+evaluation || meta["access_evaluations_endpoint"] != w.Origin+evaluation+"s" || len(meta) != 9 {
 		t.Errorf("metadata: %v", meta)
 	}
 }

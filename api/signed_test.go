@@ -162,7 +162,7 @@ func TestKeyDirectories(t *testing.T) {
 	a := w.NewAgent(t, "a")
 	keys := func(r reply) []any { return r.json(t)["keys"].([]any) }
 	r := w.do("GET", httpsig.DirectoryPath, nil)
-	if r.StatusCode != 200 || len(keys(r)) != 2 || len(r.Header.Values("Signature")) != 2 || r.Header.Get("Content-Type") != httpsig.DirectoryType {
+	if r.StatusCode != 200 || len(keys(r)) != 3 || len(r.Header.Values("Signature")) != 3 || r.Header.Get("Content-Type") != httpsig.DirectoryType {
 		t.Errorf("registry: %d %s %v", r.StatusCode, r.body, r.Header)
 	}
 	m := &httpsig.Message{Status: 200, Header: r.Header, Request: &httpsig.Message{Method: "GET", Origin: registrytest.Origin, Target: httpsig.DirectoryPath}}

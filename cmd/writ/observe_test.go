@@ -40,7 +40,7 @@ func TestObserveCommands(t *testing.T) {
 	writ(t, "simulate", file, "read", "invoices/7", "--capabilities", "read:invoices").want(t, 0, "permit", "grant")
 	writ(t, "grant", "issue", "--agent", file, "--template", "courier-observed").want(t, 0)
 	writ(t, "simulate", file, "read", "invoices/7", "--args", `{"year":2026}`).want(t, 0, "permit")
-	writ(t, "simulate", file, "read", "invoices/7", "--args", `{"year":2027}`).want(t, 0, "deny", "argument_refused")
+	writ(t, "simulate", file, "read", "invoices/7", "--args", `{"year":2027}`).want(t, 0, "deny")
 	writ(t, "observe", "start", "--org", "operator", "--for", "1h", "--reason", "drill").want(t, 0, "UNDER OBSERVATION")
 	writ(t, "observe", "stop", "--org", "operator").want(t, 0, "event")
 }
