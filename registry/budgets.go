@@ -37,6 +37,13 @@ type Balance struct {
 	Left Amount `json:"left"`
 }
 
+// Counts are how many acts of one verb:type an agent was permitted in the hour and in
+// the day that run, by UTC. They are kept where the org's policies ask for them.
+type Counts struct {
+	Hour int64 `json:"hour"`
+	Day  int64 `json:"day"`
+}
+
 // balance says what is left where so much was taken.
 func (r Reservation) balance() (Balance, error) {
 	b, err := capability.ParseBudget(r.Budget)

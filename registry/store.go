@@ -343,7 +343,8 @@ type PermitTx interface {
 	UndoablePermits(agent string, descendants bool, now time.Time, p Page) ([]Permit, error)
 }
 
-// BudgetTx holds what permits have taken of budgets, window by window.
+// BudgetTx holds what permits have taken of budgets, window by window, and how many an
+// agent had.
 type BudgetTx interface {
 	Reserved(Window) (Amount, error) // 0 where nothing was taken
 	// Reserve takes of a budget with this limit, in the transaction of the permit. The
@@ -353,6 +354,9 @@ type BudgetTx interface {
 	// ListReserved lists the windows of links under a grant that now is in; Page.After is
 	// Window.Place.
 	ListReserved(grant string, now time.Time, p Page) ([]Reservation, error)
+
+	Counts(agent, action string, now time.Time) (Counts, error)
+	CountAct(agent, action string, now time.Time) error // one more
 }
 
 // ProofUse is the consumption of an action proof.

@@ -50,3 +50,22 @@ func (t tx) ListReserved(grant string, now time.Time, p registry.Page) ([]regist
 		WHERE grant_id = ?1 AND link > '' AND link || ' ' || budget > ?2 AND begins <= ?3 AND ends > ?3 ORDER BY link, budget LIMIT ?4`,
 		grant, p.After, now.Unix(), p.Limit)
 }
+
+// hours is the hour that a time is in, and the first of its day, since 1970 UTC.
+func hours(now time.Time) (hour, day int64) {
+	hour = now.Unix() / 3600
+	return hour, hour - hour%24
+}
+
+func (t tx) Counts(agent, action string, now time.Time) (c registry.Counts, err error) {
+	hour, day := hours(now)
+	err = t.row("count", []any{&c.Hour, &c.Day}, `SELECT coalesce(sum(n) FILTER (WHERE hour = ?3), 0), coalesce(sum(n), 0)
+		FROM act_counts WHERE agent_id = ?1 AND action = ?2 AND hour >= ?4`, agent, action, hour, day)
+	return c, err
+}
+
+func (t tx) CountAct(agent, action string, now time.Time) error {
+	hour, _ := hours(now)
+	return t.exec("count", `INSERT INTO act_counts (agent_id, action, hour, n) VALUES (?, ?, ?, 1)
+		ON CONFLICT (agent_id, action, hour) DO UPDATE SET n = n + 1`, agent, action, hour)
+}

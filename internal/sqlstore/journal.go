@@ -207,7 +207,8 @@ func (w *writeTx) Expire(before time.Time, most int) error {
 		w.exec("denial", `DELETE FROM denials WHERE fold IN (SELECT fold FROM denials WHERE expires_ms < ?1 ORDER BY expires_ms LIMIT ?2)`, ms, most),
 		w.exec("answer", `DELETE FROM idempotency WHERE (scope, key) IN (SELECT scope, key FROM idempotency WHERE expires_ms < ?1 ORDER BY expires_ms LIMIT ?2)`, ms, most),
 		w.exec("session", `DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_ms < ?1 ORDER BY expires_ms LIMIT ?2)`, ms, most),
-		w.exec("budget", `DELETE FROM budget_windows WHERE (grant_id, link, budget, begins) IN (SELECT grant_id, link, budget, begins FROM budget_windows WHERE forget_ms < ?1 ORDER BY forget_ms LIMIT ?2)`, ms, most))
+		w.exec("budget", `DELETE FROM budget_windows WHERE (grant_id, link, budget, begins) IN (SELECT grant_id, link, budget, begins FROM budget_windows WHERE forget_ms < ?1 ORDER BY forget_ms LIMIT ?2)`, ms, most),
+		w.exec("count", `DELETE FROM act_counts WHERE (agent_id, action, hour) IN (SELECT agent_id, action, hour FROM act_counts WHERE hour < ?1 / 3600000 - 25 ORDER BY hour LIMIT ?2)`, ms, most))
 }
 
 // Writes implements journal.Tx.

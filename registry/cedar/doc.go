@@ -15,6 +15,7 @@
 //	context.origin     {server, pep}: the resource server and enforcement point, "" where there is none
 //	context.domain, context.workflow, context.task    text, "" where there is none
 //	context.time       {hour 0-23, weekday 1-7 from Monday, epoch in seconds}, UTC
+//	context.counts     {hour, day}: acts of this kind that the agent was permitted in the hour and day that run
 //	context.risk       {reversibility, egress, material, known, level} of the catalogue
 //	context.arguments  of the action
 //	context.decimals   the arguments again, as decimals

@@ -86,6 +86,7 @@ type Context struct {
 	Time                   time.Time
 	Risk                   Risk
 	Arguments              []byte // JSON object, strict; "" = {}
+	Hour, Day              int64  // acts of this kind that the agent was permitted in this hour and day
 }
 
 // Risk is what the catalogue says of an action.
@@ -178,6 +179,8 @@ func (s *Set) context(c Context) (types.Record, error) {
 			m[name] = types.String(c.Task)
 		case "time":
 			m[name] = second(c.Time)
+		case "counts":
+			m[name] = types.NewRecord(types.RecordMap{"hour": types.Long(c.Hour), "day": types.Long(c.Day)})
 		case "risk":
 			m[name] = c.Risk.record()
 		}

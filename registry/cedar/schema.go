@@ -29,6 +29,7 @@ var contextType = resolved.RecordType{
 	"time": required(resolved.RecordType{
 		"hour": required(resolved.LongType{}), "weekday": required(resolved.LongType{}), "epoch": required(resolved.LongType{}),
 	}),
+	"counts": required(resolved.RecordType{"hour": required(resolved.LongType{}), "day": required(resolved.LongType{})}),
 	"risk": required(resolved.RecordType{
 		"reversibility": required(resolved.StringType{}), "egress": required(resolved.BoolType{}), "material": required(resolved.BoolType{}),
 		"known": required(resolved.BoolType{}), "level": required(resolved.LongType{}),

@@ -156,6 +156,9 @@ func (f Faults) bounded() Faults {
 	return f
 }
 
+// Reads reports whether a policy of the set may read the member of the context.
+func (s *Set) Reads(member string) bool { return s.reads[types.String(member)] }
+
 // mark notes which members of the context a policy reads, so that the others need
 // not be made. A policy that handles the context as a whole reads them all.
 func (s *Set) mark(p *ast.Policy) {

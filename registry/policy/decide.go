@@ -176,6 +176,9 @@ func (p *PDP) decide(ctx context.Context, call registry.Call, req Request) (Deci
 		if err == nil {
 			err = p.readBudgets(ctx, f)
 		}
+		if err == nil {
+			err = p.readCounts(ctx, f)
+		}
 		if errors.Is(err, registry.ErrEpochMoved) {
 			continue
 		} else if err != nil {

@@ -24,6 +24,7 @@ type facts struct {
 	proof    possession
 	approval approval
 	budgets  []budgeted // that count the act, root first
+	counts   registry.Counts
 
 	resource *cedar.Entity   // where the org has policies
 	around   []*cedar.Entity // the groups that it is in
@@ -351,6 +352,7 @@ func qualifiedBy(f *facts, d Decision) (out []string) {
 	add(f.entry.Egress, "egress")
 	add(f.entry.Reversibility == registry.Irreversible, "irreversible")
 	add(len(f.budgets) > 0, "budgeted")
+	add(f.tallied(), "counted")
 	add(d.Verdict != Permit, "verdict")
 	add(d.Verdict == Permit && f.approval.lifts, "approval")
 	add(d.Observed, "observed")

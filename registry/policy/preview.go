@@ -174,6 +174,9 @@ func (p past) request(r *recorded) (req cedar.Request, err error) {
 	if r.PEP != "" {
 		f.pep = &registry.PEP{ID: r.PEP}
 	}
+	if kept.counts != nil {
+		f.counts = *kept.counts
+	}
 	req = cedar.Request{Action: r.Action, Context: f.circumstances()}
 	read := func(ref registry.EntityRef) (*entity, error) { return readEntity(p.tx, e.Org, ref) }
 	resource, err := read(registry.EntityRef{Type: kept.resource.Type, ID: kept.resource.ID})

@@ -66,6 +66,9 @@ func (p *PDP) commit(ctx context.Context, call registry.Call, req Request, f *fa
 			return registry.Draft{}, err
 		}
 		used, err := f.useApproval(tx, d, draft)
+		if err == nil && d.Verdict == Permit && f.tallied() {
+			err = tx.CountAct(f.agent.ID, f.entry.Action, f.now)
+		}
 		if err != nil {
 			return registry.Draft{}, err
 		}
@@ -258,6 +261,12 @@ func (p *PDP) draft(call registry.Call, req Request, f *facts, d Decision) (regi
 			name  string
 			value any
 		}{"budgets", f.budgets})
+	}
+	if f.tallied() {
+		hidden = append(hidden, struct {
+			name  string
+			value any
+		}{"counts", f.counts})
 	}
 	body := registry.DecisionMade{
 		Decision: d.ID, DID: f.agent.DID, ProofHash: f.proof.hash, Audience: f.proof.audience,

@@ -29,6 +29,7 @@ type inputs struct {
 	token, proof      string
 	chain             []string // above token, root first
 	budgets           []budgeted
+	counts            *registry.Counts
 }
 
 // Named is a subject or resource by type and id, with what was asserted of it.
@@ -64,7 +65,7 @@ func readDecision(tx registry.Tx, e registry.Event) (*recorded, error) {
 		Tool     *string `json:"tool"`
 	}
 	into := map[string]any{"subject": &r.subject, "resource": &r.resource, "payload": &r.payload, "context": &around,
-		"token": &r.token, "chain": &r.chain, "proof": &r.proof, "budgets": &r.budgets}
+		"token": &r.token, "chain": &r.chain, "proof": &r.proof, "budgets": &r.budgets, "counts": &r.counts}
 	kept := map[string]bool{}
 	for _, d := range list {
 		if v := into[d.Name]; v != nil && json.Unmarshal(d.Value, v) != nil {

@@ -36,7 +36,7 @@ type Replay struct {
 	Catalogue *Moved       `json:"catalogue,omitempty" doc:"Catalogue digests, where they differ: of old catalogues only the digest is kept"`
 	Epochs    []EpochMoved `json:"epochs" doc:"Authority that has moved since"`
 	Partial   bool         `json:"partial,omitempty" doc:"More was recorded since than was looked at for what moved it"`
-	Assumed   []string     `json:"assumed,omitempty" doc:"Inputs that were not recorded: tool"`
+	Assumed   []string     `json:"assumed,omitempty" doc:"Inputs that were not recorded: tool, counts (none)"`
 }
 
 // Judged is a verdict with its reasons and what it was made by.
@@ -253,6 +253,12 @@ func (a *rehearsal) agents(f *facts, by *rules) (*facts, Decision, error) {
 		}
 		b.Used = a.r.budgets[at].Used
 	}
+	switch {
+	case a.r.counts != nil:
+		f.counts = *a.r.counts
+	case f.tallied(): // nobody counted then
+		a.assumed = append(a.assumed, "counts")
+	}
 	if err := f.surround(a.tx); err != nil {
 		return fail(err)
 	}
@@ -305,19 +311,10 @@ func (a *rehearsal) assumeTool(f *facts) {
 
 // surround gives the facts the resource as policies see it, in a snapshot.
 func (f *facts) surround(tx registry.Tx) error {
-	if f.rules == nil || f.rules.set == nil {
+	if !f.narrowable() {
 		return nil
 	}
-	list, groups, err := entitiesOf(tx, f.agent.Org, registry.EntityRef(f.act.Resource))
-	switch {
-	case errors.Is(err, errGroups):
-		f.rules = &rules{broken: true, digest: f.rules.digest}
-		return nil
-	case err != nil:
-		return err
-	}
-	f.resource, f.around = list[0].cedar, groups
-	return nil
+	return f.place(entitiesOf(tx, f.agent.Org, registry.EntityRef(f.act.Resource)))
 }
 
 // approve shows the approval as it was shown: the one that the permit used up is good,

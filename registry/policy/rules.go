@@ -95,6 +95,7 @@ func (f *facts) circumstances() cedar.Context {
 	c := cedar.Context{
 		Server: f.proof.audience, Domain: cmp.Or(f.context.Domain, f.entry.Domain), Workflow: cmp.Or(f.context.Workflow, f.entry.Workflow),
 		Task: f.act.Task, Time: f.now, Risk: riskOf(f.catalogue, f.entry), Arguments: f.act.Arguments,
+		Hour: f.counts.Hour, Day: f.counts.Day,
 	}
 	if f.pep != nil {
 		c.PEP = f.pep.ID

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/writ-registry/writ/internal/canon"
 	"github.com/writ-registry/writ/registry"
@@ -400,6 +402,82 @@ func TestPoliciesMoveUnderADecision(t *testing.T) {
 	d, err := h.PDP.Decide(t.Context(), a.Direct(), a.Ask(t, g, "create", "shipment", "1", ``))
 	if err != nil || brief(d) != "deny policy_forbid(late)" {
 		t.Errorf("%s %v", brief(d), err)
+	}
+}
+
+// TestPoliciesCount: a policy over what an agent was permitted lately. Counting is per
+// agent and action, only where it is asked for, and what searches, simulations and
+// replays say is what decisions do.
+func TestPoliciesCount(t *testing.T) {
+	h := registrytest.New(t)
+	h.Catalogue(t, invoices...)
+	pep := h.PEPCall(t)
+	agents := map[string]*registrytest.Agent{"a": h.NewAgent(t, "a"), "b": h.NewAgent(t, "b")}
+	grants := map[string]registry.Grant{}
+	for name, a := range agents {
+		grants[name] = a.Grant(t, "read:invoices; create:shipment")
+	}
+	ask := func(who, verb, typ string) policy.Decision {
+		t.Helper()
+		return decide(t, h, pep, agents[who].Ask(t, grants[who], verb, typ, "7", "{}"))
+	}
+	if d := ask("a", "read", "invoices"); d.Qualified {
+		t.Fatalf("nobody asks for counts: %+v", d)
+	}
+	activate(t, h, `@id("often") forbid (principal is Agent, action == Action::"read:invoices", resource) when { context.counts.hour >= 2 };
+@id("daily") forbid (principal is Agent, action == Action::"read:invoices", resource) when { context.counts.day >= 3 };`)
+	h.Clock.Add(24*time.Hour - h.Clock.Now().Sub(h.Clock.Now().Truncate(24*time.Hour))) // midnight, UTC
+	for name, a := range agents {
+		grants[name] = a.Grant(t, "read:invoices; create:shipment")
+	}
+	may := func(want bool) {
+		t.Helper()
+		s, err := h.PDP.Simulate(t.Context(), policy.Trial{Agent: agents["a"].Agent, Grant: grants["a"].ID, Act: capability.Act{Action: "read", Resource: capability.Resource{Type: "invoices", ID: "7"}}})
+		if err != nil || (s.Verdict == policy.Permit) != want {
+			t.Errorf("simulated: %+v, %v", s, err)
+		}
+		ids := find(t, h, pep, policy.Query{For: policy.Subjects, Request: policy.Request{SubjectType: "agent", Act: capability.Act{Action: "read", Resource: capability.Resource{Type: "invoices", ID: "7"}}}}, 10)
+		if slices.Contains(ids, agents["a"].DID) != want {
+			t.Errorf("found: %v, want %t", ids, want)
+		}
+	}
+	var made []policy.Decision
+	for i := range 2 {
+		may(true)
+		d := ask("a", "read", "invoices")
+		if d.Verdict != policy.Permit || !slices.Contains(d.QualifiedBy, "counted") || d.Event == nil {
+			t.Fatalf("permit %d: %+v", i+1, d)
+		}
+		made = append(made, d)
+	}
+	may(false)
+	third := ask("a", "read", "invoices")
+	if brief(third) != "deny policy_forbid(often)" {
+		t.Errorf("the third in an hour: %s", brief(third))
+	}
+	made = append(made, third)
+	if d := ask("b", "read", "invoices"); d.Verdict != policy.Permit {
+		t.Errorf("another agent: %+v", d)
+	}
+	if d := ask("a", "create", "shipment"); d.Verdict != policy.Permit {
+		t.Errorf("another action: %+v", d)
+	}
+	h.Clock.Add(time.Hour)
+	if d := ask("a", "read", "invoices"); d.Verdict != policy.Permit {
+		t.Errorf("in the next hour: %+v", d)
+	}
+	if d := ask("a", "read", "invoices"); brief(d) != "deny policy_forbid(daily)" {
+		t.Errorf("the fourth in a day: %s", brief(d))
+	}
+	for i, d := range made {
+		if r := replay(t, h, d); !r.Same || len(r.Assumed) > 0 {
+			t.Errorf("decision %d by what was counted then: %+v", i, r)
+		}
+	}
+	h.Clock.Add(23 * time.Hour)
+	grants["a"] = agents["a"].Grant(t, "read:invoices")
+	if d := ask("a", "read", "invoices"); d.Verdict != policy.Permit {
+		t.Errorf("the next day: %+v", d)
 	}
 }
 

@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -301,7 +302,7 @@ func (s *search) byGrant(req Request, g registry.Grant) (did string, err error) 
 			}
 		}
 		f.findBudgets()
-		if err := f.readBalances(s.tx); err != nil {
+		if err := errors.Join(f.readBalances(s.tx), f.tally(s.tx)); err != nil {
 			return "", err
 		}
 		if judge(f).Verdict == Permit {

@@ -196,5 +196,5 @@ func (p *PDP) suppose(tx registry.Tx, t Trial, g *registry.Grant, authority uint
 		}
 	}
 	f.findBudgets()
-	return f, errors.Join(f.readBalances(tx), f.surround(tx))
+	return f, errors.Join(f.readBalances(tx), f.tally(tx), f.surround(tx))
 }
