@@ -6,35 +6,32 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/writ-registry/writ/client/manifest"
 	"github.com/writ-registry/writ/registry"
 )
 
-// certificationPolicy is the behaviour that the scenario requires (c-1-4).
-const certificationPolicy = `
-@id("1") permit (principal == User::"alice", action == Action::"read:record", resource) when { resource has status };
-@id("2") permit (principal == User::"alice", action == Action::"write:record", resource)
-	when { resource has status && resource.status != "archived" };
-@id("3") permit (principal == User::"bob", action == Action::"read:record", resource) when { resource has status };
-@id("6") permit (principal is User, action == Action::"write:record", resource)
-	when { principal has role && principal.role == "admin" && resource has status && resource.status == "archived" };
-@id("7") permit (principal == User::"alice", action == Action::"delete:record", resource)
-	when { context.arguments has soft && context.arguments.soft == true };
-`
-
-// certified is a registry with the fixture of the scenario (c-1), and the
-// enforcement point that asks as the harness does.
+// certified is a registry with the fixture of the scenario (c-1, c-1-4), as it is
+// shipped, and the enforcement point that asks as the harness does.
 func certified(t *testing.T) (*world, request) {
 	t.Helper()
-	w := open(t)
-	w.Catalogue(t,
-		registry.CatalogueAction{Action: "read:record", Reversibility: registry.Reversible},
-		registry.CatalogueAction{Action: "write:record", Reversibility: registry.Reversible},
-		registry.CatalogueAction{Action: "delete:record", Reversibility: registry.Reversible},
-	)
-	for path, properties := range map[string]string{"user/alice": `{}`, "user/bob": `{"role":"admin"}`, "record/record-1": `{"status":"active"}`, "record/record-2": `{"status":"archived"}`} {
-		w.must("PUT", "/v1/orgs/operator/entities/"+path, `{"properties":`+properties+`}`)
+	m, err := manifest.Load("../examples/authzen-certification.yaml", nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	draft := w.must("POST", "/v1/orgs/operator/policies", map[string]any{"text": certificationPolicy})
+	w := open(t)
+	var actions []registry.CatalogueAction
+	raw, err := json.Marshal(m.Catalogue)
+	if err == nil {
+		err = json.Unmarshal(raw, &actions)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Catalogue(t, actions...)
+	for _, e := range m.Entities {
+		w.must("PUT", "/v1/orgs/operator/entities/"+e.Type+"/"+e.ID, map[string]any{"properties": e.Properties})
+	}
+	draft := w.must("POST", "/v1/orgs/operator/policies", map[string]any{"text": m.Policies.Text})
 	set := draft["policies"].(map[string]any)
 	w.must("POST", fmt.Sprintf("/v1/orgs/operator/policies/%v/activate", set["version"]), nil)
 	pep := w.must("POST", "/v1/peps", map[string]any{
