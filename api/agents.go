@@ -18,6 +18,11 @@ func (s *server) routeAgents() {
 		Summary: "One agent, by id or by any of its DIDs"}, s.getAgent)
 	route(s, huma.Operation{OperationID: "set-sponsor", Method: http.MethodPut, Path: "/v1/agents/{agent}/sponsor", Tags: []string{"agents"},
 		Summary: "Have another human of the org answer for an agent"}, s.setSponsor)
+	route(s, huma.Operation{OperationID: "set-actions", Method: http.MethodPut, Path: "/v1/agents/{agent}/actions", Tags: []string{"agents"},
+		Summary:     "Hold an agent to some actions of its org's catalogue, whatever its grants say",
+		Description: "Other acts are denied, action_refused: its own, those of its descendants, and those that rest on a grant that it handed on."}, s.setActions)
+	route(s, huma.Operation{OperationID: "clear-actions", Method: http.MethodDelete, Path: "/v1/agents/{agent}/actions", Tags: []string{"agents"},
+		Summary: "Let an agent do again whatever its grants cover"}, s.clearActions)
 	for _, m := range []struct {
 		verb, summary string
 		move          func(context.Context, registry.Call, string, string) (registry.Outcome[registry.Agent], error)
@@ -163,4 +168,28 @@ func (r *ReasonBody) text() string {
 		return ""
 	}
 	return r.Reason
+}
+
+// NewActions is the body of set-actions.
+type NewActions struct {
+	Actions []string `json:"actions" doc:"verb:type, at most 200; none = it may do nothing" example:"[\"read:invoices\"]"`
+}
+
+func (s *server) setActions(ctx context.Context, call registry.Call, in *struct {
+	AgentPath
+	Body NewActions
+}) (*changed[AgentAnswer], error) {
+	out, err := s.Registry.SetActions(ctx, call, in.Agent, in.Body.Actions)
+	if err != nil {
+		return nil, err
+	}
+	return change(out, AgentAnswer{out.Value, eventOf(out)}), nil
+}
+
+func (s *server) clearActions(ctx context.Context, call registry.Call, in *AgentPath) (*changed[AgentAnswer], error) {
+	out, err := s.Registry.ClearActions(ctx, call, in.Agent)
+	if err != nil {
+		return nil, err
+	}
+	return change(out, AgentAnswer{out.Value, eventOf(out)}), nil
 }

@@ -351,6 +351,8 @@ func TestEveryOperation(t *testing.T) {
 		{id: "observe-org", good: call{"/v1/orgs/acme/observation", map[string]any{"until": w.Clock.Now().Add(time.Hour), "reason": "drill"}}, bad: call{"/v1/orgs/acme/observation", map[string]any{"until": w.Clock.Now(), "reason": "drill"}}},
 		{id: "unobserve-org", good: call{"/v1/orgs/acme/observation", nil}, bad: call{"/v1/orgs/nobody/observation", nil}},
 		{id: "get-coverage", good: call{"/v1/orgs/operator/observations?agent=" + c.ID, nil}, bad: call{"/v1/orgs/nobody/observations", nil}},
+		{id: "set-actions", good: call{"/v1/agents/" + c.ID + "/actions", `{"actions":["read:invoices"]}`}, bad: call{"/v1/agents/" + c.ID + "/actions", `{"actions":["read"]}`}},
+		{id: "clear-actions", good: call{"/v1/agents/" + c.ID + "/actions", nil}, bad: call{"/v1/agents/x/actions", nil}},
 		{id: "simulate", good: call{"/v1/simulate", map[string]any{"agent": c.DID, "action": map[string]any{"name": "read", "properties": map[string]any{"a": 1}}, "resource": map[string]any{"type": "invoices", "id": "7"}, "capabilities": "read:invoices"}},
 			bad: call{"/v1/simulate", map[string]any{"agent": c.DID, "action": map[string]any{"name": "read"}, "resource": map[string]any{"type": "invoices", "id": "7"}, "capabilities": "read"}}},
 		{id: "put-entity", good: call{"/v1/orgs/operator/entities/user/alice%2F1", `{"properties":{"grade":3},"parents":[{"type":"group","id":"staff"}]}`}, bad: call{"/v1/orgs/operator/entities/user/alice", `{"properties":[]}`}},

@@ -140,6 +140,8 @@ func tenantCalls(t *testing.T, w *world, v victim) map[string]tenantCall {
 		"POST /v1/decisions/{id}/replay":                                  shut(nil),
 		"PUT /v1/agents/{agent}/observation":                              shut(map[string]any{"until": w.Clock.Now().Add(time.Hour), "reason": "drill"}),
 		"DELETE /v1/agents/{agent}/observation":                           shut(nil),
+		"PUT /v1/agents/{agent}/actions":                                  shut(map[string]any{"actions": []string{"read:invoices"}}),
+		"DELETE /v1/agents/{agent}/actions":                               shut(nil),
 		"PUT /v1/orgs/{org}/observation":                                  shut(map[string]any{"until": w.Clock.Now().Add(time.Hour), "reason": "drill"}),
 		"DELETE /v1/orgs/{org}/observation":                               shut(nil),
 		"GET /v1/orgs/{org}/observations":                                 shut(nil),

@@ -229,6 +229,18 @@ func (c *Client) SetSpawn(ctx context.Context, ref string, to Spawn) (Change[Age
 	return change[Agent](ctx, c, http.MethodPut, at("/v1/agents", ref)+"/spawn", "agent", to)
 }
 
+// SetAgentActions holds an agent to actions, verb:type, whatever its grants say; none: it
+// may do nothing.
+func (c *Client) SetAgentActions(ctx context.Context, ref string, actions []string) (Change[Agent], error) {
+	to := map[string][]string{"actions": append([]string{}, actions...)}
+	return change[Agent](ctx, c, http.MethodPut, at("/v1/agents", ref)+"/actions", "agent", to)
+}
+
+// ClearAgentActions lets an agent do again whatever its grants cover.
+func (c *Client) ClearAgentActions(ctx context.Context, ref string) (Change[Agent], error) {
+	return change[Agent](ctx, c, http.MethodDelete, at("/v1/agents", ref)+"/actions", "agent", nil)
+}
+
 // SetOrgPolicy changes what an org, by id or name, demands of its agents and people.
 func (c *Client) SetOrgPolicy(ctx context.Context, org string, to OrgPolicy) (Change[Org], error) {
 	return change[Org](ctx, c, http.MethodPut, at("/v1/orgs", org)+"/policy", "org", to)

@@ -169,6 +169,7 @@ type Agent struct {
 	Spawn       Spawn         `json:"spawn,omitzero"`
 
 	Observation *Observation `json:"observation,omitempty"`
+	Actions     *[]string    `json:"actions,omitempty"` // verb:type that it is held to; nil = any
 }
 
 // KeyAge is how long the agent has had its key.

@@ -83,6 +83,7 @@ const (
 	EventObservationBegun       = "observation.begun"
 	EventObservationEnded       = "observation.ended"
 	EventPEPCallbacksSet        = "pep.callbacks_set"
+	EventActionsSet             = "agent.actions_set"
 )
 
 // RegistryCreated is the first event of every log: whose it is and which keys
@@ -355,6 +356,14 @@ type ObservationChanged struct {
 	Scope  string `json:"scope"` // org:ID | agent:ID
 	Until  string `json:"until"`
 	Reason string `json:"reason"`
+}
+
+// ActionsSet: whatever its grants say, the agent is held to these actions of its org's
+// catalogue, or to none, from here on; or any is let again.
+type ActionsSet struct {
+	DID     string   `json:"did"`
+	Any     bool     `json:"any"`
+	Actions []string `json:"actions"` // verb:type, sorted, each once; empty where any is let
 }
 
 // CAOpened: certificates are issued by this authority from here on. Digests are

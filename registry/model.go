@@ -171,6 +171,7 @@ type Agent struct {
 	Spawn     Spawn    `json:"spawn,omitzero"`      // its right to register children
 
 	Observation *Observation `json:"observation,omitempty"` // nil: none was begun, or it was ended
+	Actions     *ActionSet   `json:"actions,omitempty"`     // that it is held to; nil: any
 }
 
 // RetiringKey is an earlier key of an agent that counts until a time.

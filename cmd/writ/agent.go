@@ -30,7 +30,7 @@ or by its DID; every command takes any of the three.
 	}
 	conn.bind(cmd)
 	cmd.AddCommand(agentNewCmd(conn), agentListCmd(conn), agentShowCmd(conn), agentAskCmd(conn), agentSpawnCmd(conn), agentSponsorCmd(conn),
-		agentExportCmd(conn), agentOffboardCmd(conn), agentImportCmd(conn), agentCompositionCmd(conn), agentCustodyCmd(conn), agentDIDCmd(conn), agentUnregisteredCmd(conn), agentUndoCmd(conn),
+		agentExportCmd(conn), agentOffboardCmd(conn), agentImportCmd(conn), agentCompositionCmd(conn), agentCustodyCmd(conn), agentDIDCmd(conn), agentUnregisteredCmd(conn), agentUndoCmd(conn), agentActionsCmd(conn),
 		agentMoveCmd(conn, "approve", "Let a requested agent act within its grants", func(cmd *cobra.Command, c *client.Client, ref, _ string) (client.Change[client.Agent], error) {
 			return c.ApproveAgent(cmd.Context(), ref)
 		}),
@@ -313,6 +313,7 @@ func showAgent(s *screen, a client.Agent) {
 		s.fields("children", fmt.Sprintf("up to %d at once, %d generations deep", a.Spawn.Max, a.Spawn.Depth))
 	}
 	s.observation(a.Observation)
+	s.actions(a.Actions)
 	s.fields("parent", a.Parent)
 	for _, c := range a.Composition {
 		s.fields(c.Kind, fmt.Sprintf("%s  sha256 %s  (vouched for by: %s)", c.Name, c.Digest, c.Source))
@@ -383,6 +384,53 @@ every respect. Those it has stay. Whatever stops an agent stops its descendants.
 	cmd.Flags().IntVar(&to.Depth, "depth", 0, "generations below, 0 to 8")
 	cmd.Flags().IntVar(&to.Max, "max", 0, "children at once, 0 to 1000")
 	return cmd
+}
+
+func agentActionsCmd(conn *connection) *cobra.Command {
+	var all, none bool
+	cmd := conn.command("actions AGENT ACTION... | --any | --none", "Hold an agent to some actions of the catalogue, whatever its grants say",
+		"  writ agent actions courier.agent.json read:invoices create:shipment\n  writ agent actions courier.agent.json --any", 1,
+		func(cmd *cobra.Command, c *client.Client, args []string) error {
+			if (len(args) > 1) == (all || none) {
+				return errors.New("name each ACTION that it may do (verb:type), or give --any or --none")
+			}
+			ref, err := agentRef(args[0])
+			if err != nil {
+				return err
+			}
+			var ch client.Change[client.Agent]
+			if all {
+				ch, err = c.ClearAgentActions(cmd.Context(), ref)
+			} else {
+				ch, err = c.SetAgentActions(cmd.Context(), ref, args[1:])
+			}
+			if err != nil {
+				return err
+			}
+			return conn.say(cmd, saidChange("agent", ch), func(s *screen) {
+				showAgent(s, ch.Value)
+				s.event(ch.Event)
+			})
+		})
+	cmd.Args = cobra.MinimumNArgs(1)
+	cmd.Long = `Hold an agent to some actions of its org's catalogue. Whatever its grants say, other acts
+are denied: its own, those of its descendants, and those by a grant that it handed on.
+They replace those of before, and give no authority: grants do.`
+	cmd.Flags().BoolVar(&all, "any", false, "any again that its grants cover")
+	cmd.Flags().BoolVar(&none, "none", false, "none at all")
+	cmd.MarkFlagsMutuallyExclusive("any", "none")
+	return cmd
+}
+
+// actions says what an agent is held to.
+func (s *screen) actions(held *[]string) {
+	switch {
+	case held == nil:
+	case len(*held) == 0:
+		s.fields("held to", "no action: it may do nothing")
+	default:
+		s.fields("held to", strings.Join(*held, ", "))
+	}
 }
 
 // act is an act as it is named on the command line.

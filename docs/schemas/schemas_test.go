@@ -122,6 +122,7 @@ var events = []struct {
 	{registry.EventDecision, anAgent, registry.DecisionMade{}, "Whether an act might be done, and why."},
 	{registry.EventObservationBegun, maybe, registry.ObservationChanged{}, "What grants do not cover is permitted, and recorded, from here on until a time."},
 	{registry.EventObservationEnded, maybe, registry.ObservationChanged{}, "What grants do not cover is denied again."},
+	{registry.EventActionsSet, anAgent, registry.ActionsSet{}, "The agent is held to these actions, whatever its grants say, or to any of them again."},
 }
 
 // schema is a JSON Schema; encoding/json writes its members in order of name.
@@ -188,6 +189,7 @@ var members = map[string]schema{
 	"commitments{}":                     pattern(digest), "action": maybeEmpty(`[^:]+:[^:]+`),
 	"permit": pattern(uuid), "PEPKeySet.previous": maybeEmpty(digest), "routes": pattern(digest), "report_hash": pattern(digest),
 	"ObservationChanged.scope": pattern("(org|agent):" + uuid), "ObservationChanged.until": pattern(moment), "DecisionMade.observed": {"const": true}, "AssertedDecision.observed": {"const": true},
+	"actions[]": pattern(`[^:]+:[^:]+`),
 	"origins[]": pattern(`https?://[^/ ]+`),
 	"outcome":   enum("executed", "failed", "not_executed", "compensated"),
 }
@@ -661,6 +663,10 @@ func TestRecordedEventsFit(t *testing.T) {
 	_, err = h.UnobserveAgent(ctx, call, payer.ID)
 	must(err)
 	_, err = h.ObserveOrg(ctx, call, "", h.Clock.Now().Add(time.Hour), "drill")
+	must(err)
+	_, err = h.SetActions(ctx, call, payer.ID, []string{"read:invoices"})
+	must(err)
+	_, err = h.ClearActions(ctx, call, payer.ID)
 	must(err)
 
 	recorded, err := h.ListEvents(ctx, h.Operator, "", "", registry.EventFilter{Page: registry.Page{Limit: registry.MaxPage}})

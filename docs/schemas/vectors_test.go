@@ -245,6 +245,7 @@ func bodies(commitments map[string]string) []struct {
 		}},
 		{registry.EventObservationEnded, acme, agent, owner, registry.ObservationChanged{Scope: "agent:" + agent, Until: "2026-01-09T03:04:00.000Z", Reason: "onboarding"}},
 		{registry.EventPEPCallbacksSet, acme, "", owner, registry.PEPCallbacksSet{PEP: id(5), Origins: []string{"https://erp.example"}}},
+		{registry.EventActionsSet, acme, agent, owner, registry.ActionsSet{DID: did, Actions: []string{"create:shipment", "read:invoices"}}},
 	}
 }
 

@@ -41,10 +41,13 @@ func TestJudge(t *testing.T) {
 		"too early":         {func(f *facts) { f.now = f.grant.NotBefore.Add(-1) }, []Code{GrantNotYetValid}, Deny},
 		"other audience":    {func(f *facts) { f.proof.audience = "https://other" }, []Code{AudienceRefused}, Deny},
 		"level":             {func(f *facts) { f.entry.MinLevel = 3 }, []Code{LevelTooLow}, Deny},
-		"domain":            {func(f *facts) { f.entry.Domain, f.grant.Domain = "finance", "sales" }, []Code{DomainRefused}, Deny},
-		"agent's domain":    {func(f *facts) { f.entry.Domain, f.agent.Domains = "finance", []string{"sales"} }, []Code{DomainRefused}, Deny},
-		"workflow":          {func(f *facts) { f.entry.Workflow, f.grant.Workflow = "q1", "q2" }, []Code{WorkflowRefused}, Deny},
-		"context not its":   {func(f *facts) { f.context.Domain = "finance" }, []Code{ContextRefused}, Deny},
+		"held to others": {func(f *facts) {
+			f.agent.Actions, f.entry.MinLevel = &registry.ActionSet{"write:x"}, 3
+		}, []Code{LevelTooLow, ActionRefused}, Deny},
+		"domain":          {func(f *facts) { f.entry.Domain, f.grant.Domain = "finance", "sales" }, []Code{DomainRefused}, Deny},
+		"agent's domain":  {func(f *facts) { f.entry.Domain, f.agent.Domains = "finance", []string{"sales"} }, []Code{DomainRefused}, Deny},
+		"workflow":        {func(f *facts) { f.entry.Workflow, f.grant.Workflow = "q1", "q2" }, []Code{WorkflowRefused}, Deny},
+		"context not its": {func(f *facts) { f.context.Domain = "finance" }, []Code{ContextRefused}, Deny},
 		"context elsewhere": {func(f *facts) {
 			f.pep.ContextKeys, f.context.Domain, f.grant.Domain = []string{"domain"}, "finance", "sales"
 		}, []Code{DomainRefused}, Deny},

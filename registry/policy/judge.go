@@ -132,7 +132,7 @@ func checkFamily(f *facts) (out []Reason) {
 		out = append(out, Reason{Code: SponsorGone})
 	}
 	for _, d := range f.delegators {
-		for _, a := range append([]ancestor{{d.agent.ID, d.agent.Status}}, d.ancestors...) {
+		for _, a := range append([]ancestor{ancestorOf(d.agent)}, d.ancestors...) {
 			if how := f.stopped(a); how != "" {
 				out = append(out, Reason{DelegatorStopped, how})
 			}
@@ -283,7 +283,23 @@ func checkStanding(f *facts) (out []Reason) {
 			out = append(out, Reason{LevelTooLow, fmt.Sprintf("needs %d, has %d", f.entry.MinLevel, have)})
 		}
 	}
-	return slices.Compact(out)
+	out = slices.Compact(out)
+	if !f.held() {
+		out = append(out, Reason{ActionRefused, f.entry.Action})
+	}
+	return out
+}
+
+// held reports whether the action is among those that its holders, and all that these
+// descend from, are held to.
+func (f *facts) held() bool {
+	refuses := func(a ancestor) bool { return !a.Actions.Holds(f.entry.Action) }
+	if refuses(ancestorOf(f.agent)) || slices.ContainsFunc(f.ancestors, refuses) {
+		return false
+	}
+	return !slices.ContainsFunc(f.delegators, func(d delegator) bool {
+		return refuses(ancestorOf(d.agent)) || slices.ContainsFunc(d.ancestors, refuses)
+	})
 }
 
 // within: a grant without a domain (workflow) is for any that the agent has.

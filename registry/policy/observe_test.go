@@ -25,7 +25,7 @@ func TestRelaxed(t *testing.T) {
 		policy.GrantUnknown: false, policy.GrantForeign: false, policy.IdentityRefused: false, policy.KeyEnded: false, policy.KeyExpired: false,
 		policy.GrantRevoked: false, policy.GrantNotYetValid: false, policy.GrantExpired: false, policy.AudienceRefused: false,
 		policy.CapabilityNone: false, policy.CapabilityMissing: true, policy.ArgumentRefused: true,
-		policy.DomainRefused: true, policy.WorkflowRefused: true, policy.LevelTooLow: true,
+		policy.DomainRefused: true, policy.WorkflowRefused: true, policy.LevelTooLow: true, policy.ActionRefused: false,
 		policy.ContextRefused: false, policy.ToolChanged: false, policy.PolicyForbid: false, policy.PolicyError: false, policy.PolicyNoPermit: true, policy.BudgetExhausted: false, policy.BudgetUnmeasured: false,
 		policy.ApprovalRequired: false, policy.SubjectUnsupported: false, policy.ApprovalUnknown: false, policy.ApprovalPending: false,
 		policy.ApprovalDenied: false, policy.ApprovalMismatch: false, policy.ApprovalExpired: false, policy.ApprovalConsumed: false, policy.ApproverGone: false,

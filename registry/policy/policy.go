@@ -56,6 +56,7 @@ const (
 	DomainRefused      Code = "domain_refused"
 	WorkflowRefused    Code = "workflow_refused"
 	LevelTooLow        Code = "level_too_low"
+	ActionRefused      Code = "action_refused"
 	ContextRefused     Code = "context_refused"
 	ToolChanged        Code = "tool_changed"
 	PolicyForbid       Code = "policy_forbid"
@@ -116,6 +117,7 @@ var Meanings = map[Code]string{
 	DomainRefused:      "the action belongs to a business domain that the grant or the agent does not have",
 	WorkflowRefused:    "the action belongs to a workflow that the grant or the agent does not have",
 	LevelTooLow:        "the action needs a higher authority level",
+	ActionRefused:      "the agent, one that it descends from, or one that the grant was delegated by, is held to other actions",
 	ContextRefused:     "the enforcement point asserted context that it may not assert",
 	ToolChanged:        "the tool is not described as it was when a policy author put it into the catalogue",
 	PolicyForbid:       "a policy of the organization forbids it",

@@ -58,10 +58,14 @@ type delegator struct {
 	family
 }
 
+// ancestor is what those below stand on of an agent.
 type ancestor struct {
-	ID     string
-	Status registry.AgentStatus
+	ID      string
+	Status  registry.AgentStatus
+	Actions *registry.ActionSet
 }
+
+func ancestorOf(a *registry.Agent) ancestor { return ancestor{a.ID, a.Status, a.Actions} }
 
 // standings remembers them. Nothing in it is believed longer than the moment it
 // was read at: whatever stops, widens or narrows authority moves an epoch, and
@@ -278,7 +282,7 @@ func readFamily(tx registry.Tx, a *registry.Agent) (family, error) {
 		if err != nil {
 			return f, err
 		}
-		f.ancestors = append(f.ancestors, ancestor{above.ID, above.Status})
+		f.ancestors = append(f.ancestors, ancestorOf(&above))
 	}
 	return f, nil
 }

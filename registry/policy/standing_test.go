@@ -40,6 +40,10 @@ func TestNothingRememberedOutlivesAStop(t *testing.T) {
 				registry.CatalogueAction{Action: "create:shipment", Reversibility: registry.Reversible, Material: true, MinLevel: 4})
 			return nil
 		}, policy.LevelTooLow},
+		{"held to nothing", func(t *testing.T, h *registrytest.House, a *registrytest.Agent, _ registry.Grant) error {
+			_, err := h.SetActions(t.Context(), h.Call(), a.ID, nil)
+			return err
+		}, policy.ActionRefused},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -69,7 +73,7 @@ func TestNothingRememberedOutlivesAStop(t *testing.T) {
 			if err := c.stop(t, h, a, g); err != nil {
 				t.Fatal(err)
 			}
-			if v, err := h.PDP.Verify(t.Context(), a.Direct().Caller, a.Ask(t, g, "read", "invoices", "1", "")); c.want != policy.LevelTooLow && (err != nil || v.Active) {
+			if v, err := h.PDP.Verify(t.Context(), a.Direct().Caller, a.Ask(t, g, "read", "invoices", "1", "")); c.want != policy.LevelTooLow && c.want != policy.ActionRefused && (err != nil || v.Active) {
 				t.Errorf("verified: %+v, %v", v, err)
 			}
 			for name, house := range houses {
