@@ -26,13 +26,13 @@ type Coverage struct {
 
 // AgentCoverage is a grant that would have covered what an agent did under observation.
 type AgentCoverage struct {
-	Agent    string `json:"agent"`
-	DID      string `json:"did"`
-	Observed int    `json:"observed"`
+	Agent    string        `json:"agent"`
+	DID      string        `json:"did"`
+	Observed int           `json:"observed"`
 	Template GrantTemplate `json:"template"`
-	Open   []string `json:"open,omitempty"`   // verb:type with any arguments
-	Unsaid []string `json:"unsaid,omitempty"` // verb:type that no capability can name
-	Lacks  struct {
+	Open     []string      `json:"open,omitempty"`   // verb:type with any arguments
+	Unsaid   []string      `json:"unsaid,omitempty"` // verb:type that no capability can name
+	Lacks    struct {
 		Domains   []string `json:"domains,omitempty"`
 		Workflows []string `json:"workflows,omitempty"`
 		Level     int      `json:"level,omitempty"`

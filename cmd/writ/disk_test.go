@@ -64,7 +64,7 @@ func TestFullDisk(t *testing.T) {
 			} else {
 				ballast = append(ballast, fill(t, dir, c.reserve/2))
 			}
-			refused := append(before, load.refusals()...)
+			refused := slices.Concat(before, load.refusals())
 			status, _, body := get(t, p.URL+"/readyz")
 			if full := status == http.StatusServiceUnavailable && strings.Contains(body, "writable"); full != (c.reserve > 0) {
 				t.Errorf("readyz on a full disk: %d %s", status, body)

@@ -174,7 +174,7 @@ var members = map[string]schema{
 	"PrincipalStatusChanged.status": enum("active", "suspended", "left"), "RolesSet.source": enum("registry", "groups"),
 	"credential": pattern(uuid), "SignInChanged.issuer": pattern(uuid), "SponsorChanged.previous": pattern(uuid),
 	"Actor.kind": enum("principal", "pep", "agent", "registry"), "verdict": enum("permit", "deny", "step_up"),
-	"reasons[]": pattern("[a-z_]+"), "qualified_by[]": enum("unknown_action", "material", "egress", "irreversible", "verdict", "approval", "observed"),
+	"reasons[]": pattern("[a-z_]+"), "qualified_by[]": enum("unknown_action", "material", "egress", "irreversible", "verdict", "approval", "observed", "budgeted", "counted"),
 	"CertificateIssued.pep": maybeEmpty(uuid), "CertificateEnded.pep": maybeEmpty(uuid), "certificate": pattern(digest), "root": pattern(digest), "issuing": pattern(digest),
 	"serial": pattern("([0-9a-f]{2}){1,20}"), "CertificateIssued.kind": enum("did", "svid", "pep", "enterprise"), "CertificateIssued.issuer": pattern(digest), "names": pattern(digest),
 	"not_after": pattern(moment), "rules": pattern(digest), "config": pattern(digest), "IssuerChanged.issuer": pattern(uuid), "AgentEnrolled.issuer": maybeEmpty(uuid),
