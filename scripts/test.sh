@@ -31,7 +31,8 @@ $GO test -timeout 20m ./... "$@"
 # The race detector makes SQLite and cryptography in Go ten times slower. Where whole
 # servers are driven one call after another, it sees what drives them at once.
 echo "== go test -race"
-$GO test -race -timeout 20m $($GO list ./... | grep -v -e '/api$' -e '/bench$' -e '/client/verify$' -e '/cmd/writ$')
+$GO test -race -timeout 20m $($GO list ./... | grep -v -e '/api$' -e '/bench$' -e '/client/verify$' -e '/cmd/writ$' -e '/registry$' -e '/registry/policy$')
+$GO test -race -timeout 20m -run 'GoodOnce|Waiting|Children|RedeemOnce|FindDecision|SearchPages|Spent|Standing' ./registry/policy
 $GO test -race -timeout 20m -run 'Access|Evaluations|Quota|InFlight|Budget|Story' ./api
 $GO test -race -timeout 20m -run 'Kill9|Termination|Slow|Import$|Guard|TwoOrganizations|Tends' ./cmd/writ
 echo "== go test -race -tags conformance"
