@@ -152,7 +152,7 @@ func (f *facts) consume(tx registry.Tx, c registry.Caller, digest string, d Deci
 		Expires: f.proof.expires.Add(2 * time.Minute).UnixMilli(),
 	})
 	if errors.Is(err, registry.Conflict) {
-		return errReplayed
+		return registry.ErrEpochMoved // by another at once: judged again, repeated finds its answer
 	}
 	return err
 }
